@@ -1,0 +1,228 @@
+//! One record of a stream, as a handler sees it.
+
+mod decode;
+mod fields;
+mod id;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+pub use decode::DecodeError;
+use fields::Page;
+pub use fields::{FieldError, Fields};
+pub use id::{EntryId, ParseEntryIdError};
+
+/// One record of a stream: the stream's name, its id and its fields.
+///
+/// Cheap to clone: it points into the page it was read with.
+///
+/// ```
+/// use stream_runtime::{Entry, EntryId};
+///
+/// let entry = Entry::new("gm:lobby_events", EntryId::new(7, 0), [("kind", "game_finished"), ("turn", "12")]);
+/// assert_eq!(entry.fields().get("turn"), Some(&b"12"[..]));
+/// assert_eq!(entry.fields().text("kind")?, Some("game_finished"));
+/// # Ok::<(), stream_runtime::FieldError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    stream: Arc<str>,
+    id: EntryId,
+    fields: Fields,
+}
+
+impl Entry {
+    /// An entry of its own, as tests and backends make it. A backend that reads many at once is better off
+    /// with a [`Batch`](crate::Batch).
+    pub fn new<N, V>(
+        stream: impl Into<Arc<str>>,
+        id: EntryId,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Self
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut page = Page::default();
+        for (name, value) in fields {
+            page.push(name.as_ref());
+            page.push(value.as_ref());
+        }
+        let spans = 0..page.len();
+        Self {
+            stream: stream.into(),
+            id,
+            fields: Fields::new(Arc::new(page), spans),
+        }
+    }
+
+    /// The name of the stream.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The id.
+    pub fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Decodes the fields into a type of your own, a struct or a map.
+    ///
+    /// A field's text becomes what the type asks for: a string, a number, a `bool` (`true` or `1`, `false` or
+    /// `0`), an `Option` (`None` when the field is absent), a unit variant of an enum by its name, or bytes.
+    /// A struct may borrow from the entry (`&str`). Fields that the type does not name are passed over, and of
+    /// a repeated field the last value counts.
+    ///
+    /// ```
+    /// use serde::Deserialize;
+    /// use stream_runtime::{Entry, EntryId};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Turn<'a> {
+    ///     game_id: &'a str,
+    ///     turn: u32,
+    ///     winner: Option<String>,
+    /// }
+    ///
+    /// let entry = Entry::new("games", EntryId::new(7, 0), [("game_id", "g-1"), ("turn", "12")]);
+    /// let turn: Turn<'_> = entry.decode()?;
+    /// assert_eq!((turn.game_id, turn.turn, turn.winner), ("g-1", 12, None));
+    /// # Ok::<(), stream_runtime::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A field is missing, is not UTF-8 where text is needed, or does not parse; the error names it. It does not
+    /// turn into a [`Hold`](crate::Hold) by `?`: an entry that does not decode will not decode the next time
+    /// either, so a handler skips it (see [`Advance::skip`](crate::Advance::skip)).
+    pub fn decode<'entry, T: Deserialize<'entry>>(&'entry self) -> Result<T, DecodeError> {
+        decode::decode(&self.fields)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("stream", &self.stream)
+            .field("id", &format_args!("{}", self.id))
+            .field("fields", &self.fields)
+            .finish()
+    }
+}
+
+/// Collects the entries of one read into one page.
+///
+/// ```
+/// use stream_runtime::{EntryId, PageBuilder};
+///
+/// let mut page = PageBuilder::new("gm:lobby_events");
+/// page.entry(EntryId::new(1, 0), [("kind", "game_started")]);
+/// page.entry(EntryId::new(2, 0), [("kind", "game_finished")]);
+/// let entries = page.finish();
+/// assert_eq!(entries[1].fields().get("kind"), Some(&b"game_finished"[..]));
+/// ```
+pub struct PageBuilder {
+    stream: Arc<str>,
+    page: Page,
+    /// Each entry's id and where its spans end; they start where those of the entry before it end.
+    ends: Vec<(EntryId, usize)>,
+}
+
+impl PageBuilder {
+    /// An empty page of entries of `stream`.
+    pub fn new(stream: impl Into<Arc<str>>) -> Self {
+        Self {
+            stream: stream.into(),
+            page: Page::default(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Adds the next entry.
+    pub fn entry<N, V>(&mut self, id: EntryId, fields: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        for (name, value) in fields {
+            self.page.push(name.as_ref());
+            self.page.push(value.as_ref());
+        }
+        self.ends.push((id, self.page.len()));
+    }
+
+    /// The entries, in the order in which they were added.
+    pub fn finish(self) -> Vec<Entry> {
+        let page = Arc::new(self.page);
+        let mut start = 0;
+        let mut entries = Vec::with_capacity(self.ends.len());
+        for (id, end) in self.ends {
+            let fields = Fields::new(Arc::clone(&page), start..end);
+            entries.push(Entry {
+                stream: Arc::clone(&self.stream),
+                id,
+                fields,
+            });
+            start = end;
+        }
+        entries
+    }
+}
+
+impl fmt::Debug for PageBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageBuilder")
+            .field("stream", &self.stream)
+            .field("entries", &self.ends.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_repeated_name_the_last_value_counts() {
+        let entry = Entry::new("s", EntryId::new(1, 0), [("a", "1"), ("b", "2"), ("a", "3")]);
+        assert_eq!(entry.fields().get("a"), Some(&b"3"[..]));
+        let all: Vec<_> = entry.fields().iter().collect();
+        assert_eq!(all, [(&b"a"[..], &b"1"[..]), (b"b", b"2"), (b"a", b"3")]);
+    }
+
+    #[test]
+    fn text_tells_absent_from_not_utf8() {
+        let entry = Entry::new(
+            "s",
+            EntryId::new(1, 0),
+            [("good", &b"x"[..]), ("bad", &[0xff][..])],
+        );
+        assert_eq!(entry.fields().text("good"), Ok(Some("x")));
+        assert_eq!(entry.fields().text("none"), Ok(None));
+        let error = entry.fields().text("bad").unwrap_err();
+        assert_eq!(error.name(), "bad");
+        assert_eq!(error.to_string(), "field \"bad\": not UTF-8");
+    }
+
+    #[test]
+    fn a_page_gives_each_entry_its_own_fields() {
+        let mut page = PageBuilder::new("s");
+        page.entry(EntryId::new(1, 0), [("a", "1"), ("b", "2")]);
+        page.entry(EntryId::new(2, 0), std::iter::empty::<(&str, &str)>());
+        page.entry(EntryId::new(3, 0), [("c", "3")]);
+        let entries = page.finish();
+        assert_eq!(
+            entries[0],
+            Entry::new("s", EntryId::new(1, 0), [("a", "1"), ("b", "2")])
+        );
+        assert!(entries[1].fields().is_empty());
+        assert_eq!(entries[2], Entry::new("s", EntryId::new(3, 0), [("c", "3")]));
+    }
+}

@@ -1,0 +1,375 @@
+//! Fields into types, by serde.
+
+use std::error::Error;
+use std::fmt::{self, Display};
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+
+use super::Fields;
+
+pub(super) fn decode<'de, T: Deserialize<'de>>(fields: &'de Fields) -> Result<T, DecodeError> {
+    T::deserialize(FieldsDeserializer { fields })
+}
+
+/// Why an entry does not decode into a type, with the field's name where it is one field's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    field: Option<String>,
+    message: String,
+}
+
+impl DecodeError {
+    /// The field at fault, where it is one that the entry has. A missing field is named in the text.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    fn in_field(mut self, name: &[u8]) -> Self {
+        self.field
+            .get_or_insert_with(|| String::from_utf8_lossy(name).into_owned());
+        self
+    }
+}
+
+impl Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "field {field:?}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl Error for DecodeError {}
+
+impl de::Error for DecodeError {
+    fn custom<T: Display>(message: T) -> Self {
+        Self {
+            field: None,
+            message: message.to_string(),
+        }
+    }
+}
+
+/// The whole entry: a map from names to values.
+struct FieldsDeserializer<'de> {
+    fields: &'de Fields,
+}
+
+impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_map(FieldsAccess {
+            fields: self.fields,
+            next: 0,
+        })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct FieldsAccess<'de> {
+    fields: &'de Fields,
+    next: usize,
+}
+
+impl<'de> FieldsAccess<'de> {
+    fn field(&self, index: usize) -> Option<(&'de [u8], &'de [u8])> {
+        (index < self.fields.len()).then(|| self.fields.at(index))
+    }
+
+    /// A name that comes again later: its last value is the one that counts, and serde refuses a name twice.
+    fn is_repeated_later(&self, index: usize) -> bool {
+        let name = self.fields.at(index).0;
+        (index + 1..self.fields.len()).any(|later| self.fields.at(later).0 == name)
+    }
+}
+
+impl<'de> MapAccess<'de> for FieldsAccess<'de> {
+    type Error = DecodeError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
+        while self.next < self.fields.len() && self.is_repeated_later(self.next) {
+            self.next += 1;
+        }
+        let Some((name, _)) = self.field(self.next) else {
+            return Ok(None);
+        };
+        seed.deserialize(ValueDeserializer { value: name })
+            .map(Some)
+            .map_err(|error| error.in_field(name))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
+        let Some((name, value)) = self.field(self.next) else {
+            return Err(de::Error::custom("a value was asked for before its key"));
+        };
+        self.next += 1;
+        seed.deserialize(ValueDeserializer { value })
+            .map_err(|error| error.in_field(name))
+    }
+}
+
+/// One value: text that becomes what is asked for.
+#[derive(Clone, Copy)]
+struct ValueDeserializer<'de> {
+    value: &'de [u8],
+}
+
+impl<'de> ValueDeserializer<'de> {
+    fn text(self) -> Result<&'de str, DecodeError> {
+        std::str::from_utf8(self.value).map_err(|_| de::Error::custom("not UTF-8"))
+    }
+}
+
+macro_rules! parse {
+    ($($method:ident => $visit:ident: $type:ty,)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            let text = self.text()?;
+            match text.parse::<$type>() {
+                Ok(value) => visitor.$visit(value),
+                Err(error) => Err(de::Error::custom(format_args!("{:?}: {error}", shorten(text)))),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
+    type Error = DecodeError;
+
+    parse! {
+        deserialize_i8 => visit_i8: i8,
+        deserialize_i16 => visit_i16: i16,
+        deserialize_i32 => visit_i32: i32,
+        deserialize_i64 => visit_i64: i64,
+        deserialize_i128 => visit_i128: i128,
+        deserialize_u8 => visit_u8: u8,
+        deserialize_u16 => visit_u16: u16,
+        deserialize_u32 => visit_u32: u32,
+        deserialize_u64 => visit_u64: u64,
+        deserialize_u128 => visit_u128: u128,
+        deserialize_f32 => visit_f32: f32,
+        deserialize_f64 => visit_f64: f64,
+        deserialize_char => visit_char: char,
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value {
+            b"true" | b"1" => visitor.visit_bool(true),
+            b"false" | b"0" => visitor.visit_bool(false),
+            _ => Err(de::Error::custom(format_args!(
+                "{:?}: expected `true`, `false`, `1` or `0`",
+                shorten(&String::from_utf8_lossy(self.value))
+            ))),
+        }
+    }
+
+    /// A type that takes anything: text where it is text, bytes where it is not.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match std::str::from_utf8(self.value) {
+            Ok(text) => visitor.visit_borrowed_str(text),
+            Err(_) => visitor.visit_borrowed_bytes(self.value),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_borrowed_str(self.text()?)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_borrowed_bytes(self.value)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_enum(self.text()?.into_deserializer())
+    }
+
+    /// Names of fields: one that is not UTF-8 is no field of the type, and is passed over like any other.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        unit unit_struct seq tuple tuple_struct map struct
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{Entry, EntryId};
+
+    fn entry<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Entry {
+        Entry::new("s", EntryId::new(1, 0), fields)
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        GameStarted,
+        GameFinished,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Id(String);
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Event {
+        kind: Kind,
+        id: Id,
+        turn: u32,
+        score: f64,
+        ranked: bool,
+        delta: Option<i64>,
+        note: Option<String>,
+    }
+
+    #[test]
+    fn text_becomes_what_the_type_asks_for() {
+        let entry = entry([
+            ("kind", "game_finished"),
+            ("id", "g-1"),
+            ("turn", "12"),
+            ("score", "1.5"),
+            ("ranked", "1"),
+            ("delta", "-3"),
+            ("unrelated", "x"),
+        ]);
+        let event: Event = entry.decode().unwrap();
+        let expected = Event {
+            kind: Kind::GameFinished,
+            id: Id("g-1".into()),
+            turn: 12,
+            score: 1.5,
+            ranked: true,
+            delta: Some(-3),
+            note: None,
+        };
+        assert_eq!(event, expected);
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Turn {
+        turn: u32,
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        for (value, message) in [
+            ("x", "field \"turn\": \"x\": invalid digit found in string"),
+            ("-1", "field \"turn\": \"-1\": invalid digit found in string"),
+            ("", "field \"turn\": \"\": cannot parse integer from empty string"),
+        ] {
+            let error = entry([("turn", value)]).decode::<Turn>().unwrap_err();
+            assert_eq!(error.to_string(), message);
+            assert_eq!(error.field(), Some("turn"));
+        }
+        let missing = entry([("other", "1")]).decode::<Turn>().unwrap_err();
+        assert_eq!(missing.to_string(), "missing field `turn`");
+        let unknown = entry([("kind", "nonsense")])
+            .decode::<HashMap<String, Kind>>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            unknown.starts_with("field \"kind\": unknown variant `nonsense`"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn a_repeated_field_does_not_fail_and_the_last_counts() {
+        let turn: Turn = entry([("turn", "x"), ("turn", "7"), ("turn", "12")])
+            .decode()
+            .unwrap();
+        assert_eq!(turn.turn, 12);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_fail_text_alone() {
+        let entry = Entry::new(
+            "s",
+            EntryId::new(1, 0),
+            [(&b"a"[..], &[0xff][..]), (&[0xfe], b"x")],
+        );
+        let error = entry.decode::<HashMap<String, String>>().unwrap_err();
+        assert_eq!(error.to_string(), "field \"a\": not UTF-8");
+        #[derive(Deserialize)]
+        struct Other {
+            #[serde(default)]
+            b: Option<String>,
+        }
+        assert_eq!(entry.decode::<Other>().unwrap().b, None);
+    }
+
+    #[test]
+    fn structure_inside_a_field_is_an_error_not_a_panic() {
+        let error = entry([("a", "1")])
+            .decode::<HashMap<String, Vec<u8>>>()
+            .unwrap_err();
+        assert!(
+            error.to_string().starts_with("field \"a\": invalid type"),
+            "{error}"
+        );
+        assert!(entry([("a", "1")]).decode::<u32>().is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! The consumer runtime for Redis Streams: you write a [`Handler`], it does the rest.
+
+mod backend;
+mod backoff;
+mod clock;
+mod config;
+mod delivery;
+mod entry;
+mod handler;
+mod offsets;
+mod outcome;
+
+pub use async_trait::async_trait;
+pub use backend::{
+    Backend, BackendError, Batch, Checkpoint, ErrorKind, Limit, Mark, OffsetStore, Presence, Read, Source,
+};
+pub use clock::Clock;
+pub use config::{BackoffConfig, BatchConfig, ConsumerConfig, RetryConfig, RuntimeConfig, StartAt};
+pub use delivery::Delivery;
+pub use entry::{DecodeError, Entry, EntryId, FieldError, Fields, PageBuilder, ParseEntryIdError};
+pub use handler::{Handler, HandlerFn, HandlerService, handler_fn};
+pub use outcome::{Advance, Hold, Outcome};

@@ -1,0 +1,224 @@
+//! Claims and compare-and-set over one string: the offset store of every backend of ours.
+//!
+//! A backend keeps one string per consumer and can swap it atomically ([`Register`]); this file says what is in
+//! it and who may write it ([`Offsets`]).
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::str::FromStr;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+
+use crate::backend::{BackendError, Checkpoint, ErrorKind, OffsetStore};
+use crate::entry::EntryId;
+
+/// One string that can be read and swapped atomically.
+#[async_trait]
+pub(crate) trait Register: Send {
+    /// The string, `None` when there is none.
+    async fn get(&mut self) -> Result<Option<String>, BackendError>;
+
+    /// Writes `new` where the string is `expected` (`None`: where there is none) or is `new` already.
+    /// Otherwise returns what is there.
+    async fn swap(&mut self, expected: Option<&str>, new: &str) -> Result<Swap, BackendError>;
+}
+
+/// What came of a swap.
+pub(crate) enum Swap {
+    Done,
+    Found(Option<String>),
+}
+
+/// The record: `1 EPOCH OWNER ID`, separated by spaces; `ID` is `-` before the first commit.
+///
+/// The epoch grows with each claim. The owner is a random number of one claim's, so that two workers that claim
+/// at the same moment do not take each other's record for their own. A bare id, as the original workers stored
+/// it, is a record of epoch 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    epoch: u64,
+    owner: u64,
+    id: Option<EntryId>,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1 {} {:016x} ", self.epoch, self.owner)?;
+        match self.id {
+            Some(id) => write!(f, "{id}"),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+impl FromStr for Record {
+    type Err = BackendError;
+
+    fn from_str(text: &str) -> Result<Self, BackendError> {
+        let parts: Vec<&str> = text.split(' ').collect();
+        let record = match parts[..] {
+            [id] => id.parse().ok().map(|id| Self {
+                epoch: 0,
+                owner: 0,
+                id: Some(id),
+            }),
+            ["1", epoch, owner, id] => Self::from_parts(epoch, owner, id),
+            _ => None,
+        };
+        record.ok_or_else(|| {
+            let shown: String = text.chars().take(80).collect();
+            BackendError::configuration(anyhow!(
+                "the stored offset {shown:?} is no offset; correct or remove it"
+            ))
+        })
+    }
+}
+
+impl Record {
+    fn from_parts(epoch: &str, owner: &str, id: &str) -> Option<Self> {
+        let id = if id == "-" { None } else { Some(id.parse().ok()?) };
+        Some(Self {
+            epoch: epoch.parse().ok()?,
+            owner: u64::from_str_radix(owner, 16).ok()?,
+            id,
+        })
+    }
+}
+
+/// The offset store over a register.
+pub(crate) struct Offsets<R> {
+    register: R,
+    owner: u64,
+    /// The record that we wrote last; `None` until the consumer is claimed.
+    ours: Option<Record>,
+}
+
+impl<R: Register> Offsets<R> {
+    pub(crate) fn new(register: R) -> Self {
+        let owner = RandomState::new().build_hasher().finish();
+        Self {
+            register,
+            owner,
+            ours: None,
+        }
+    }
+
+    /// Whether the record is one that this store wrote.
+    fn is_ours(&self, record: &Record) -> bool {
+        self.ours
+            .as_ref()
+            .is_some_and(|ours| record.epoch == ours.epoch && record.owner == self.owner)
+    }
+
+    /// What to make of a record that we did not write.
+    fn judge(&self, found: Option<&Record>) -> BackendError {
+        let epoch = self.ours.as_ref().map_or(0, |ours| ours.epoch);
+        match found {
+            Some(found) if found.epoch >= epoch && found.epoch > 0 => BackendError::new(
+                ErrorKind::Superseded,
+                anyhow!(
+                    "another worker has claimed this consumer (epoch {}, ours was {epoch})",
+                    found.epoch
+                ),
+            ),
+            Some(found) => BackendError::new(
+                ErrorKind::Conflict,
+                anyhow!("the stored offset is not the one written last: found {found}"),
+            ),
+            None => BackendError::new(ErrorKind::Conflict, anyhow!("the stored offset is gone")),
+        }
+    }
+
+    /// Writes `new` over `found`, once; `Err(Ok(..))` is what is there instead.
+    async fn claim_over(&mut self, found: Option<&str>, new: &Record) -> Result<Swap, BackendError> {
+        self.register.swap(found, &new.to_string()).await
+    }
+}
+
+#[async_trait]
+impl<R: Register> OffsetStore for Offsets<R> {
+    async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError> {
+        let mut text = self.register.get().await?;
+        loop {
+            let found = text.as_deref().map(str::parse::<Record>).transpose()?;
+            if let Some(found) = found.as_ref().filter(|found| self.is_ours(found)) {
+                let id = found.id;
+                self.ours = Some(found.clone());
+                return Ok(id.map(Checkpoint::at));
+            }
+            if self.ours.is_some() {
+                let error = self.judge(found.as_ref());
+                if error.kind() == ErrorKind::Superseded {
+                    return Err(error);
+                }
+            }
+            let last = found.as_ref().map_or(0, |found| found.epoch);
+            let ours = self.ours.as_ref().map_or(0, |ours| ours.epoch);
+            let id = found.and_then(|found| found.id);
+            let claim = Record {
+                epoch: last.max(ours).saturating_add(1),
+                owner: self.owner,
+                id,
+            };
+            match self.claim_over(text.as_deref(), &claim).await? {
+                Swap::Done => {
+                    self.ours = Some(claim);
+                    return Ok(id.map(Checkpoint::at));
+                }
+                // Somebody wrote between our look and our claim: look again.
+                Swap::Found(now) => text = now,
+            }
+        }
+    }
+
+    async fn commit(&mut self, checkpoint: Checkpoint) -> Result<(), BackendError> {
+        let Some(ours) = self.ours.clone() else {
+            return Err(BackendError::new(
+                ErrorKind::Conflict,
+                anyhow!("commit before the consumer is claimed"),
+            ));
+        };
+        let new = Record {
+            id: Some(checkpoint.id),
+            ..ours.clone()
+        };
+        let mut expected = ours;
+        loop {
+            match self
+                .register
+                .swap(Some(&expected.to_string()), &new.to_string())
+                .await?
+            {
+                Swap::Done => {
+                    self.ours = Some(new);
+                    return Ok(());
+                }
+                Swap::Found(text) => {
+                    let found = text.as_deref().map(str::parse::<Record>).transpose()?;
+                    match found {
+                        // A commit that we gave up waiting for was made after all: go on from it.
+                        Some(found) if self.is_ours(&found) && found.id <= new.id && found != expected => {
+                            expected = found;
+                        }
+                        found => return Err(self.judge(found.as_ref())),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn verify(&mut self) -> Result<(), BackendError> {
+        let found = self
+            .register
+            .get()
+            .await?
+            .as_deref()
+            .map(str::parse::<Record>)
+            .transpose()?;
+        match found {
+            Some(found) if self.is_ours(&found) => Ok(()),
+            found => Err(self.judge(found.as_ref())),
+        }
+    }
+}
