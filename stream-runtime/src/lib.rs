@@ -7,8 +7,10 @@ mod config;
 mod delivery;
 mod entry;
 mod handler;
+pub mod middleware;
 mod offsets;
 mod outcome;
+mod stack;
 
 pub use async_trait::async_trait;
 pub use backend::{
