@@ -92,19 +92,13 @@ impl Batch {
 
     /// The checkpoint at an entry of this batch.
     pub fn checkpoint(&self, entry: &Entry) -> Checkpoint {
-        Checkpoint {
-            id: entry.id(),
-            mark: self.mark.clone(),
-        }
+        Checkpoint { id: entry.id(), mark: self.mark.clone() }
     }
 
     /// The checkpoint at the last entry: the next read goes on from here.
     pub fn end(&self) -> Checkpoint {
         let id = self.entries.last().map_or(EntryId::ZERO, Entry::id);
-        Checkpoint {
-            id,
-            mark: self.mark.clone(),
-        }
+        Checkpoint { id, mark: self.mark.clone() }
     }
 }
 
@@ -205,13 +199,17 @@ pub enum ErrorKind {
     Superseded,
 }
 
+impl ErrorKind {
+    /// Whether the same call may work later.
+    pub(crate) fn can_be_retried(self) -> bool {
+        matches!(self, Self::Transient | Self::Configuration)
+    }
+}
+
 impl BackendError {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, error: impl Into<anyhow::Error>) -> Self {
-        Self {
-            kind,
-            error: error.into(),
-        }
+        Self { kind, error: error.into() }
     }
 
     /// An error that may pass by itself.

@@ -56,28 +56,18 @@ impl Jitter {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        min: Duration::from_millis(100),
-        max: Duration::from_secs(30),
-    };
+    const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
 
     #[test]
     fn waits_double_within_their_bounds() {
         let jitter = Jitter::seeded(1);
-        for (failures, low, high) in [
-            (0, 100, 200),
-            (1, 200, 400),
-            (2, 400, 800),
-            (7, 12_800, 25_600),
-            (8, 15_000, 30_000),
-        ] {
+        for (failures, low, high) in
+            [(0, 100, 200), (1, 200, 400), (2, 400, 800), (7, 12_800, 25_600), (8, 15_000, 30_000)]
+        {
             for _ in 0..100 {
                 let delay = BACKOFF.delay(failures, &jitter);
                 let bounds = Duration::from_millis(low)..=Duration::from_millis(high);
-                assert!(
-                    bounds.contains(&delay),
-                    "{failures} failures: {delay:?} is not within {bounds:?}"
-                );
+                assert!(bounds.contains(&delay), "{failures} failures: {delay:?} is not within {bounds:?}");
             }
         }
     }
@@ -93,10 +83,7 @@ mod tests {
 
     #[test]
     fn a_wait_of_equal_bounds_is_that_wait() {
-        let backoff = Backoff {
-            min: Duration::from_secs(1),
-            max: Duration::from_secs(1),
-        };
+        let backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(1) };
         assert_eq!(backoff.delay(3, &Jitter::new()), Duration::from_secs(1));
     }
 }

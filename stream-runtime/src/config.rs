@@ -24,9 +24,7 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self {
-            drain_timeout: Duration::from_secs(10),
-        }
+        Self { drain_timeout: Duration::from_secs(10) }
     }
 }
 
@@ -61,10 +59,7 @@ impl Default for ConsumerConfig {
             block_timeout: Duration::from_secs(5),
             batch: BatchConfig::default(),
             max_uncommitted: 512,
-            hold_backoff: BackoffConfig {
-                min: Duration::from_millis(100),
-                max: Duration::from_secs(30),
-            },
+            hold_backoff: BackoffConfig { min: Duration::from_millis(100), max: Duration::from_secs(30) },
             handler_timeout: Duration::from_secs(30),
             retry: RetryConfig::default(),
         }
@@ -79,10 +74,7 @@ impl ConsumerConfig {
             (self.batch.entries == 0, "batch.entries must not be zero"),
             (self.batch.bytes == 0, "batch.bytes must not be zero"),
             (self.max_uncommitted == 0, "max_uncommitted must not be zero"),
-            (
-                self.hold_backoff.min.is_zero(),
-                "hold_backoff.min must not be zero",
-            ),
+            (self.hold_backoff.min.is_zero(), "hold_backoff.min must not be zero"),
             (
                 self.hold_backoff.min > self.hold_backoff.max,
                 "hold_backoff.min must not be above hold_backoff.max",
@@ -110,10 +102,7 @@ pub struct BatchConfig {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self {
-            entries: 256,
-            bytes: 4 << 20,
-        }
+        Self { entries: 256, bytes: 4 << 20 }
     }
 }
 
@@ -131,10 +120,7 @@ pub struct BackoffConfig {
 
 impl From<BackoffConfig> for Backoff {
     fn from(config: BackoffConfig) -> Self {
-        Self {
-            min: config.min,
-            max: config.max,
-        }
+        Self { min: config.min, max: config.max }
     }
 }
 
@@ -151,10 +137,7 @@ pub struct RetryConfig {
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        let backoff = BackoffConfig {
-            min: Duration::from_millis(10),
-            max: Duration::from_millis(200),
-        };
+        let backoff = BackoffConfig { min: Duration::from_millis(10), max: Duration::from_millis(200) };
         Self { retries: 2, backoff }
     }
 }
@@ -238,10 +221,7 @@ mod tests {
         assert_eq!(config.start, StartAt::After(EntryId::new(17, 3)));
         assert_eq!(parse(r#"{"start": "latest"}"#).unwrap().start, StartAt::Latest);
         let error = parse(r#"{"start": "$"}"#).unwrap_err().to_string();
-        assert!(
-            error.contains("expected `beginning`, `latest` or an entry id"),
-            "{error}"
-        );
+        assert!(error.contains("expected `beginning`, `latest` or an entry id"), "{error}");
     }
 
     #[test]
@@ -252,15 +232,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_right_is_named() {
-        let config = ConsumerConfig {
-            block_timeout: Duration::ZERO,
-            ..ConsumerConfig::default()
-        };
+        let config = ConsumerConfig { block_timeout: Duration::ZERO, ..ConsumerConfig::default() };
         assert_eq!(config.fault(), Some("block_timeout must not be zero"));
-        let config = ConsumerConfig {
-            max_uncommitted: 0,
-            ..ConsumerConfig::default()
-        };
+        let config = ConsumerConfig { max_uncommitted: 0, ..ConsumerConfig::default() };
         assert_eq!(config.fault(), Some("max_uncommitted must not be zero"));
     }
 }

@@ -28,12 +28,6 @@ pub struct Delivery {
 impl Delivery {
     /// The first delivery of `entry` to the consumer of this name.
     pub fn new(consumer: impl Into<Arc<str>>, entry: Entry) -> Self {
-        Self {
-            entry,
-            consumer: consumer.into(),
-            attempt: 1,
-            redelivery: 0,
-            held_since: None,
-        }
+        Self { entry, consumer: consumer.into(), attempt: 1, redelivery: 0, held_since: None }
     }
 }

@@ -51,11 +51,7 @@ impl Entry {
             page.push(value.as_ref());
         }
         let spans = 0..page.len();
-        Self {
-            stream: stream.into(),
-            id,
-            fields: Fields::new(Arc::new(page), spans),
-        }
+        Self { stream: stream.into(), id, fields: Fields::new(Arc::new(page), spans) }
     }
 
     /// The name of the stream.
@@ -138,11 +134,7 @@ pub struct PageBuilder {
 impl PageBuilder {
     /// An empty page of entries of `stream`.
     pub fn new(stream: impl Into<Arc<str>>) -> Self {
-        Self {
-            stream: stream.into(),
-            page: Page::default(),
-            ends: Vec::new(),
-        }
+        Self { stream: stream.into(), page: Page::default(), ends: Vec::new() }
     }
 
     /// Adds the next entry.
@@ -165,11 +157,7 @@ impl PageBuilder {
         let mut entries = Vec::with_capacity(self.ends.len());
         for (id, end) in self.ends {
             let fields = Fields::new(Arc::clone(&page), start..end);
-            entries.push(Entry {
-                stream: Arc::clone(&self.stream),
-                id,
-                fields,
-            });
+            entries.push(Entry { stream: Arc::clone(&self.stream), id, fields });
             start = end;
         }
         entries
@@ -199,11 +187,7 @@ mod tests {
 
     #[test]
     fn text_tells_absent_from_not_utf8() {
-        let entry = Entry::new(
-            "s",
-            EntryId::new(1, 0),
-            [("good", &b"x"[..]), ("bad", &[0xff][..])],
-        );
+        let entry = Entry::new("s", EntryId::new(1, 0), [("good", &b"x"[..]), ("bad", &[0xff][..])]);
         assert_eq!(entry.fields().text("good"), Ok(Some("x")));
         assert_eq!(entry.fields().text("none"), Ok(None));
         let error = entry.fields().text("bad").unwrap_err();
@@ -218,10 +202,7 @@ mod tests {
         page.entry(EntryId::new(2, 0), std::iter::empty::<(&str, &str)>());
         page.entry(EntryId::new(3, 0), [("c", "3")]);
         let entries = page.finish();
-        assert_eq!(
-            entries[0],
-            Entry::new("s", EntryId::new(1, 0), [("a", "1"), ("b", "2")])
-        );
+        assert_eq!(entries[0], Entry::new("s", EntryId::new(1, 0), [("a", "1"), ("b", "2")]));
         assert!(entries[1].fields().is_empty());
         assert_eq!(entries[2], Entry::new("s", EntryId::new(3, 0), [("c", "3")]));
     }

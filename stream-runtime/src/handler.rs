@@ -115,17 +115,13 @@ pub struct HandlerService<H> {
 impl<H: Handler> HandlerService<H> {
     /// The service that calls `handler`.
     pub fn new(handler: H) -> Self {
-        Self {
-            handler: Arc::new(handler),
-        }
+        Self { handler: Arc::new(handler) }
     }
 }
 
 impl<H> Clone for HandlerService<H> {
     fn clone(&self) -> Self {
-        Self {
-            handler: Arc::clone(&self.handler),
-        }
+        Self { handler: Arc::clone(&self.handler) }
     }
 }
 

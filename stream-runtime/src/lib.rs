@@ -3,14 +3,22 @@
 mod backend;
 mod backoff;
 mod clock;
+mod committer;
 mod config;
+mod consumer;
 mod delivery;
 mod entry;
 mod handler;
 pub mod middleware;
 mod offsets;
 mod outcome;
+mod runtime;
+mod shutdown;
 mod stack;
+mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod trouble;
 
 pub use async_trait::async_trait;
 pub use backend::{
@@ -18,7 +26,10 @@ pub use backend::{
 };
 pub use clock::Clock;
 pub use config::{BackoffConfig, BatchConfig, ConsumerConfig, RetryConfig, RuntimeConfig, StartAt};
+pub use consumer::Consumer;
 pub use delivery::Delivery;
 pub use entry::{DecodeError, Entry, EntryId, FieldError, Fields, PageBuilder, ParseEntryIdError};
 pub use handler::{Handler, HandlerFn, HandlerService, handler_fn};
 pub use outcome::{Advance, Hold, Outcome};
+pub use runtime::{ConfigError, Runtime, RuntimeHandle};
+pub use status::{ConsumerState, ConsumerStatus, Counts, HeldEntry, LastError};

@@ -13,6 +13,9 @@ use async_trait::async_trait;
 use crate::backend::{BackendError, Checkpoint, ErrorKind, OffsetStore};
 use crate::entry::EntryId;
 
+#[cfg(test)]
+mod tests;
+
 /// One string that can be read and swapped atomically.
 #[async_trait]
 pub(crate) trait Register: Send {
@@ -58,11 +61,7 @@ impl FromStr for Record {
     fn from_str(text: &str) -> Result<Self, BackendError> {
         let parts: Vec<&str> = text.split(' ').collect();
         let record = match parts[..] {
-            [id] => id.parse().ok().map(|id| Self {
-                epoch: 0,
-                owner: 0,
-                id: Some(id),
-            }),
+            [id] => id.parse().ok().map(|id| Self { epoch: 0, owner: 0, id: Some(id) }),
             ["1", epoch, owner, id] => Self::from_parts(epoch, owner, id),
             _ => None,
         };
@@ -78,12 +77,12 @@ impl FromStr for Record {
 impl Record {
     fn from_parts(epoch: &str, owner: &str, id: &str) -> Option<Self> {
         let id = if id == "-" { None } else { Some(id.parse().ok()?) };
-        Some(Self {
-            epoch: epoch.parse().ok()?,
-            owner: u64::from_str_radix(owner, 16).ok()?,
-            id,
-        })
+        Some(Self { epoch: epoch.parse().ok()?, owner: u64::from_str_radix(owner, 16).ok()?, id })
     }
+}
+
+fn parse(text: Option<&str>) -> Result<Option<Record>, BackendError> {
+    text.map(str::parse).transpose()
 }
 
 /// The offset store over a register.
@@ -97,128 +96,94 @@ pub(crate) struct Offsets<R> {
 impl<R: Register> Offsets<R> {
     pub(crate) fn new(register: R) -> Self {
         let owner = RandomState::new().build_hasher().finish();
-        Self {
-            register,
-            owner,
-            ours: None,
+        Self { register, owner, ours: None }
+    }
+
+    /// The claim that takes the place of `found`.
+    fn claim_over(&self, found: Option<&Record>) -> Record {
+        let found_epoch = found.map_or(0, |found| found.epoch);
+        let last_epoch = self.ours.as_ref().map_or(found_epoch, |ours| ours.epoch.max(found_epoch));
+        Record {
+            epoch: last_epoch.saturating_add(1),
+            owner: self.owner,
+            id: found.and_then(|found| found.id),
         }
     }
 
-    /// Whether the record is one that this store wrote.
-    fn is_ours(&self, record: &Record) -> bool {
-        self.ours
-            .as_ref()
-            .is_some_and(|ours| record.epoch == ours.epoch && record.owner == self.owner)
-    }
-
-    /// What to make of a record that we did not write.
+    /// What a record says that is not the one we wrote last. A newer claim supersedes us; an older record, a
+    /// bare id or nothing at all is somebody's or a failover's doing, and is loaded again.
     fn judge(&self, found: Option<&Record>) -> BackendError {
         let epoch = self.ours.as_ref().map_or(0, |ours| ours.epoch);
         match found {
-            Some(found) if found.epoch >= epoch && found.epoch > 0 => BackendError::new(
+            Some(found) if found.owner != self.owner && found.epoch >= epoch.max(1) => BackendError::new(
                 ErrorKind::Superseded,
                 anyhow!(
-                    "another worker has claimed this consumer (epoch {}, ours was {epoch})",
+                    "another worker has claimed this consumer: its epoch is {}, ours {epoch}",
                     found.epoch
                 ),
             ),
             Some(found) => BackendError::new(
                 ErrorKind::Conflict,
-                anyhow!("the stored offset is not the one written last: found {found}"),
+                anyhow!("the stored offset is not the one written last: found `{found}`"),
             ),
             None => BackendError::new(ErrorKind::Conflict, anyhow!("the stored offset is gone")),
         }
-    }
-
-    /// Writes `new` over `found`, once; `Err(Ok(..))` is what is there instead.
-    async fn claim_over(&mut self, found: Option<&str>, new: &Record) -> Result<Swap, BackendError> {
-        self.register.swap(found, &new.to_string()).await
     }
 }
 
 #[async_trait]
 impl<R: Register> OffsetStore for Offsets<R> {
     async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError> {
-        let mut text = self.register.get().await?;
         loop {
-            let found = text.as_deref().map(str::parse::<Record>).transpose()?;
-            if let Some(found) = found.as_ref().filter(|found| self.is_ours(found)) {
-                let id = found.id;
-                self.ours = Some(found.clone());
-                return Ok(id.map(Checkpoint::at));
-            }
+            let text = self.register.get().await?;
+            let found = parse(text.as_deref())?;
             if self.ours.is_some() {
+                if let Some(found) = found.as_ref().filter(|found| found.owner == self.owner) {
+                    self.ours = Some(found.clone());
+                    return Ok(found.id.map(Checkpoint::at));
+                }
                 let error = self.judge(found.as_ref());
                 if error.kind() == ErrorKind::Superseded {
                     return Err(error);
                 }
             }
-            let last = found.as_ref().map_or(0, |found| found.epoch);
-            let ours = self.ours.as_ref().map_or(0, |ours| ours.epoch);
-            let id = found.and_then(|found| found.id);
-            let claim = Record {
-                epoch: last.max(ours).saturating_add(1),
-                owner: self.owner,
-                id,
-            };
-            match self.claim_over(text.as_deref(), &claim).await? {
-                Swap::Done => {
-                    self.ours = Some(claim);
-                    return Ok(id.map(Checkpoint::at));
-                }
-                // Somebody wrote between our look and our claim: look again.
-                Swap::Found(now) => text = now,
+            let claim = self.claim_over(found.as_ref());
+            // Where somebody wrote between our look and our claim, look again.
+            if let Swap::Done = self.register.swap(text.as_deref(), &claim.to_string()).await? {
+                let id = claim.id;
+                self.ours = Some(claim);
+                return Ok(id.map(Checkpoint::at));
             }
         }
     }
 
     async fn commit(&mut self, checkpoint: Checkpoint) -> Result<(), BackendError> {
-        let Some(ours) = self.ours.clone() else {
-            return Err(BackendError::new(
-                ErrorKind::Conflict,
-                anyhow!("commit before the consumer is claimed"),
-            ));
+        let Some(mut expected) = self.ours.clone() else {
+            return Err(BackendError::new(ErrorKind::Conflict, anyhow!("the consumer is not claimed yet")));
         };
-        let new = Record {
-            id: Some(checkpoint.id),
-            ..ours.clone()
-        };
-        let mut expected = ours;
+        let new = Record { id: Some(checkpoint.id), ..expected.clone() };
         loop {
-            match self
-                .register
-                .swap(Some(&expected.to_string()), &new.to_string())
-                .await?
-            {
-                Swap::Done => {
-                    self.ours = Some(new);
-                    return Ok(());
+            let swap = self.register.swap(Some(&expected.to_string()), &new.to_string()).await?;
+            let Swap::Found(text) = swap else {
+                self.ours = Some(new);
+                return Ok(());
+            };
+            match parse(text.as_deref())? {
+                // A commit that we gave up waiting for was made after all: go on from it.
+                Some(found) if found.owner == self.owner && expected.id < found.id && found.id < new.id => {
+                    expected = found;
                 }
-                Swap::Found(text) => {
-                    let found = text.as_deref().map(str::parse::<Record>).transpose()?;
-                    match found {
-                        // A commit that we gave up waiting for was made after all: go on from it.
-                        Some(found) if self.is_ours(&found) && found.id <= new.id && found != expected => {
-                            expected = found;
-                        }
-                        found => return Err(self.judge(found.as_ref())),
-                    }
-                }
+                found => return Err(self.judge(found.as_ref())),
             }
         }
     }
 
     async fn verify(&mut self) -> Result<(), BackendError> {
-        let found = self
-            .register
-            .get()
-            .await?
-            .as_deref()
-            .map(str::parse::<Record>)
-            .transpose()?;
-        match found {
-            Some(found) if self.is_ours(&found) => Ok(()),
-            found => Err(self.judge(found.as_ref())),
+        let text = self.register.get().await?;
+        let found = parse(text.as_deref())?;
+        match (&found, &self.ours) {
+            (Some(found), Some(ours)) if found.owner == self.owner && found.id >= ours.id => Ok(()),
+            _ => Err(self.judge(found.as_ref())),
         }
     }
 }

@@ -83,10 +83,7 @@ pub struct Hold {
 impl Hold {
     /// Holds the entry for `cause`; the backoff chooses when it is delivered again.
     pub fn new(cause: impl Into<anyhow::Error>) -> Self {
-        Self {
-            cause: cause.into(),
-            retry_after: None,
-        }
+        Self { cause: cause.into(), retry_after: None }
     }
 
     /// Asks for the next delivery no sooner than after `delay`.
@@ -100,20 +97,14 @@ impl Hold {
     pub fn from_layer(error: BoxError) -> Self {
         match error.downcast::<Self>() {
             Ok(hold) => *hold,
-            Err(error) => Self {
-                cause: anyhow::Error::from_boxed(error),
-                retry_after: None,
-            },
+            Err(error) => Self { cause: anyhow::Error::from_boxed(error), retry_after: None },
         }
     }
 }
 
 impl From<anyhow::Error> for Hold {
     fn from(cause: anyhow::Error) -> Self {
-        Self {
-            cause,
-            retry_after: None,
-        }
+        Self { cause, retry_after: None }
     }
 }
 
@@ -147,10 +138,7 @@ mod tests {
     #[test]
     fn another_layers_error_becomes_the_cause() {
         let hold = Hold::from_layer("too many in flight".into());
-        assert_eq!(
-            (hold.to_string().as_str(), hold.retry_after),
-            ("too many in flight", None)
-        );
+        assert_eq!((hold.to_string().as_str(), hold.retry_after), ("too many in flight", None));
     }
 
     #[test]

@@ -30,10 +30,7 @@ impl Recipe {
     /// A stack around `handler`, without layers of the user's.
     pub(crate) fn new(handler: impl Handler) -> Self {
         let service = HandlerService::new(handler);
-        Self {
-            handling: Box::new(move |config| handling(service.clone(), config)),
-            layers: Vec::new(),
-        }
+        Self { handling: Box::new(move |config| handling(service.clone(), config)), layers: Vec::new() }
     }
 
     /// Adds a layer of the user's; the last added is outermost. It sees holds as errors, and an error of its own
@@ -60,33 +57,22 @@ impl Recipe {
         clock: &Clock,
     ) -> Stack {
         let metrics = MetricsLayer::new(Arc::clone(consumer), Arc::clone(stream)).clock(clock.clone());
-        let inner = self
-            .layers
-            .iter()
-            .fold((self.handling)(config), |inner, layer| layer(inner));
-        Stack {
-            service: watched(inner, &metrics),
-            metrics,
-        }
+        let inner = self.layers.iter().fold((self.handling)(config), |inner, layer| layer(inner));
+        Stack { service: watched(inner, &metrics), metrics }
     }
 }
 
 impl fmt::Debug for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipe")
-            .field("layers", &self.layers.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Recipe").field("layers", &self.layers.len()).finish_non_exhaustive()
     }
 }
 
 /// Above the user's layers. Trace and metrics stand outermost because they tell of deliveries: one, whatever was
 /// retried within it. Below them the guard, so that they see the errors and panics of a user's layer as holds.
 fn watched(inner: Boxed, metrics: &MetricsLayer) -> Boxed {
-    let service = ServiceBuilder::new()
-        .layer(TraceLayer::new())
-        .layer(metrics)
-        .layer(GuardLayer::new())
-        .service(inner);
+    let service =
+        ServiceBuilder::new().layer(TraceLayer::new()).layer(metrics).layer(GuardLayer::new()).service(inner);
     Boxed::new(service)
 }
 

@@ -113,10 +113,7 @@ impl FromStr for GameStatus {
     type Err = UnknownGameStatus;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(UnknownGameStatus)
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownGameStatus)
     }
 }
 

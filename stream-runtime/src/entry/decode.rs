@@ -26,8 +26,7 @@ impl DecodeError {
     }
 
     fn in_field(mut self, name: &[u8]) -> Self {
-        self.field
-            .get_or_insert_with(|| String::from_utf8_lossy(name).into_owned());
+        self.field.get_or_insert_with(|| String::from_utf8_lossy(name).into_owned());
         self
     }
 }
@@ -45,10 +44,7 @@ impl Error for DecodeError {}
 
 impl de::Error for DecodeError {
     fn custom<T: Display>(message: T) -> Self {
-        Self {
-            field: None,
-            message: message.to_string(),
-        }
+        Self { field: None, message: message.to_string() }
     }
 }
 
@@ -61,10 +57,7 @@ impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_map(FieldsAccess {
-            fields: self.fields,
-            next: 0,
-        })
+        visitor.visit_map(FieldsAccess { fields: self.fields, next: 0 })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -120,9 +113,7 @@ impl<'de> MapAccess<'de> for FieldsAccess<'de> {
         let Some((name, _)) = self.field(self.next) else {
             return Ok(None);
         };
-        seed.deserialize(ValueDeserializer { value: name })
-            .map(Some)
-            .map_err(|error| error.in_field(name))
+        seed.deserialize(ValueDeserializer { value: name }).map(Some).map_err(|error| error.in_field(name))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
@@ -130,8 +121,7 @@ impl<'de> MapAccess<'de> for FieldsAccess<'de> {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
         self.next += 1;
-        seed.deserialize(ValueDeserializer { value })
-            .map_err(|error| error.in_field(name))
+        seed.deserialize(ValueDeserializer { value }).map_err(|error| error.in_field(name))
     }
 }
 
@@ -326,31 +316,20 @@ mod tests {
         }
         let missing = entry([("other", "1")]).decode::<Turn>().unwrap_err();
         assert_eq!(missing.to_string(), "missing field `turn`");
-        let unknown = entry([("kind", "nonsense")])
-            .decode::<HashMap<String, Kind>>()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            unknown.starts_with("field \"kind\": unknown variant `nonsense`"),
-            "{unknown}"
-        );
+        let unknown =
+            entry([("kind", "nonsense")]).decode::<HashMap<String, Kind>>().unwrap_err().to_string();
+        assert!(unknown.starts_with("field \"kind\": unknown variant `nonsense`"), "{unknown}");
     }
 
     #[test]
     fn a_repeated_field_does_not_fail_and_the_last_counts() {
-        let turn: Turn = entry([("turn", "x"), ("turn", "7"), ("turn", "12")])
-            .decode()
-            .unwrap();
+        let turn: Turn = entry([("turn", "x"), ("turn", "7"), ("turn", "12")]).decode().unwrap();
         assert_eq!(turn.turn, 12);
     }
 
     #[test]
     fn bytes_that_are_not_text_fail_text_alone() {
-        let entry = Entry::new(
-            "s",
-            EntryId::new(1, 0),
-            [(&b"a"[..], &[0xff][..]), (&[0xfe], b"x")],
-        );
+        let entry = Entry::new("s", EntryId::new(1, 0), [(&b"a"[..], &[0xff][..]), (&[0xfe], b"x")]);
         let error = entry.decode::<HashMap<String, String>>().unwrap_err();
         assert_eq!(error.to_string(), "field \"a\": not UTF-8");
         #[derive(Deserialize)]
@@ -363,13 +342,8 @@ mod tests {
 
     #[test]
     fn structure_inside_a_field_is_an_error_not_a_panic() {
-        let error = entry([("a", "1")])
-            .decode::<HashMap<String, Vec<u8>>>()
-            .unwrap_err();
-        assert!(
-            error.to_string().starts_with("field \"a\": invalid type"),
-            "{error}"
-        );
+        let error = entry([("a", "1")]).decode::<HashMap<String, Vec<u8>>>().unwrap_err();
+        assert!(error.to_string().starts_with("field \"a\": invalid type"), "{error}");
         assert!(entry([("a", "1")]).decode::<u32>().is_err());
     }
 }

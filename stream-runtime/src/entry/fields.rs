@@ -49,10 +49,7 @@ impl Fields {
 
     /// The value of the field `name`, or `None` when the entry has no such field.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .rev()
-            .find(|(found, _)| *found == name.as_bytes())
-            .map(|(_, value)| value)
+        self.iter().rev().find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// The value of the field `name` as text, or `None` when the entry has no such field.
@@ -66,9 +63,7 @@ impl Fields {
         };
         match std::str::from_utf8(value) {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(FieldError {
-                name: name.to_owned(),
-            }),
+            Err(_) => Err(FieldError { name: name.to_owned() }),
         }
     }
 
@@ -100,9 +95,7 @@ impl fmt::Debug for Fields {
         fn short(bytes: &[u8]) -> String {
             String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).into_owned()
         }
-        f.debug_map()
-            .entries(self.iter().map(|(name, value)| (short(name), short(value))))
-            .finish()
+        f.debug_map().entries(self.iter().map(|(name, value)| (short(name), short(value)))).finish()
     }
 }
 

@@ -71,9 +71,7 @@ impl FromStr for EntryId {
         let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
         match (ms.parse(), seq.parse()) {
             (Ok(ms), Ok(seq)) => Ok(Self { ms, seq }),
-            _ => Err(ParseEntryIdError {
-                text: text.chars().take(64).collect(),
-            }),
+            _ => Err(ParseEntryIdError { text: text.chars().take(64).collect() }),
         }
     }
 }
@@ -87,11 +85,7 @@ pub struct ParseEntryIdError {
 
 impl fmt::Display for ParseEntryIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no entry id: expected `ms` or `ms-seq`, two unsigned 64-bit numbers",
-            self.text
-        )
+        write!(f, "{:?} is no entry id: expected `ms` or `ms-seq`, two unsigned 64-bit numbers", self.text)
     }
 }
 
@@ -111,27 +105,14 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(id), "{text}");
         }
-        assert_eq!(
-            EntryId::MAX.to_string(),
-            "18446744073709551615-18446744073709551615"
-        );
+        assert_eq!(EntryId::MAX.to_string(), "18446744073709551615-18446744073709551615");
     }
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in [
-            "",
-            "-",
-            "-1",
-            "1-",
-            "1-2-3",
-            " 1-2",
-            "1-2 ",
-            "a-1",
-            "18446744073709551616-0",
-            "$",
-            "1.5",
-        ] {
+        for text in
+            ["", "-", "-1", "1-", "1-2-3", " 1-2", "1-2 ", "a-1", "18446744073709551616-0", "$", "1.5"]
+        {
             assert!(text.parse::<EntryId>().is_err(), "{text:?} was accepted");
         }
     }

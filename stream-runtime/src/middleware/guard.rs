@@ -82,10 +82,7 @@ pub struct Guard<S> {
 /// A clone has an inner service of its own, which has not failed yet.
 impl<S: Clone> Clone for Guard<S> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            failed: None,
-        }
+        Self { inner: self.inner.clone(), failed: None }
     }
 }
 
@@ -101,9 +98,7 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Hold>> {
         if self.failed.is_none() {
             self.failed = match catch(|| self.inner.poll_ready(cx)) {
-                Ok(ready) => ready!(ready)
-                    .map_err(|error| Hold::from_layer(error.into()))
-                    .err(),
+                Ok(ready) => ready!(ready).map_err(|error| Hold::from_layer(error.into())).err(),
                 Err(panicked) => Some(Hold::new(panicked)),
             };
         }
@@ -141,15 +136,11 @@ pin_project! {
 
 impl<F> GuardFuture<F> {
     fn called(future: F) -> Self {
-        Self {
-            state: State::Called { future },
-        }
+        Self { state: State::Called { future } }
     }
 
     fn failed(hold: Hold) -> Self {
-        Self {
-            state: State::Failed { hold: Some(hold) },
-        }
+        Self { state: State::Failed { hold: Some(hold) } }
     }
 }
 

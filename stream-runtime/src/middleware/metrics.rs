@@ -70,10 +70,7 @@ impl MetricsLayer {
     /// The metrics of this consumer on this stream, by the system's clock.
     pub fn new(consumer: impl Into<Arc<str>>, stream: impl Into<Arc<str>>) -> Self {
         describe();
-        Self {
-            meters: Arc::new(Meters::new(consumer.into(), stream.into())),
-            clock: Clock::system(),
-        }
+        Self { meters: Arc::new(Meters::new(consumer.into(), stream.into())), clock: Clock::system() }
     }
 
     /// Measures lag by this clock.
@@ -94,11 +91,7 @@ impl<S> Layer<S> for MetricsLayer {
     type Service = Metrics<S>;
 
     fn layer(&self, inner: S) -> Metrics<S> {
-        Metrics {
-            inner,
-            meters: Arc::clone(&self.meters),
-            clock: self.clock.clone(),
-        }
+        Metrics { inner, meters: Arc::clone(&self.meters), clock: self.clock.clone() }
     }
 }
 
@@ -126,12 +119,7 @@ where
         self.meters.begin(delivery.entry.id().age(self.clock.now()));
         let meters = Arc::clone(&self.meters);
         let (started, held_since) = (Instant::now(), delivery.held_since);
-        MetricsFuture {
-            inner: self.inner.call(delivery),
-            meters,
-            started,
-            held_since,
-        }
+        MetricsFuture { inner: self.inner.call(delivery), meters, started, held_since }
     }
 }
 
@@ -173,10 +161,7 @@ struct Meters {
 }
 
 impl Meters {
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "each handle's labels share the names"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "each handle's labels share the names")]
     fn new(consumer: Arc<str>, stream: Arc<str>) -> Self {
         let (c, s) = (|| Arc::clone(&consumer), || Arc::clone(&stream));
         let deliveries =
@@ -217,11 +202,7 @@ impl Meters {
 
 fn describe() {
     describe_counter!(DELIVERIES, Unit::Count, "Deliveries that ended, by outcome.");
-    describe_histogram!(
-        HANDLING,
-        Unit::Seconds,
-        "How long a delivery took, its retries included."
-    );
+    describe_histogram!(HANDLING, Unit::Seconds, "How long a delivery took, its retries included.");
     describe_gauge!(
         HELD_AGE,
         Unit::Seconds,

@@ -86,11 +86,7 @@ impl Line {
     }
 
     fn say(self) {
-        let Self {
-            head,
-            message,
-            fields,
-        } = self;
+        let Self { head, message, fields } = self;
         LINES.with_borrow_mut(|lines| lines.push(format!("{head}: {message}{fields}")));
     }
 }
@@ -116,9 +112,7 @@ impl Numbers {
     /// histogram recorded.
     pub(super) fn all(&self, metric: &str) -> Vec<f64> {
         let metrics = self.metrics.lock().unwrap();
-        let number = metrics
-            .get(metric)
-            .unwrap_or_else(|| panic!("no {metric} in {:?}", metrics.keys()));
+        let number = metrics.get(metric).unwrap_or_else(|| panic!("no {metric} in {:?}", metrics.keys()));
         number.0.lock().unwrap().clone()
     }
 
@@ -133,10 +127,7 @@ impl Numbers {
     }
 
     fn number(&self, key: &Key) -> Arc<Number> {
-        let labels: Vec<_> = key
-            .labels()
-            .map(|l| format!("{}={}", l.key(), l.value()))
-            .collect();
+        let labels: Vec<_> = key.labels().map(|l| format!("{}={}", l.key(), l.value())).collect();
         let name = format!("{}{{{}}}", key.name(), labels.join(","));
         Arc::clone(self.metrics.lock().unwrap().entry(name).or_default())
     }

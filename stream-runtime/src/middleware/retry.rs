@@ -71,11 +71,7 @@ pub struct RetryLayer {
 impl RetryLayer {
     /// Retries as often and after such waits as `config` says.
     pub fn new(config: &RetryConfig) -> Self {
-        describe_counter!(
-            RETRIES,
-            Unit::Count,
-            "Calls of the handler beyond the first within a delivery."
-        );
+        describe_counter!(RETRIES, Unit::Count, "Calls of the handler beyond the first within a delivery.");
         Self {
             policy: RetryPolicy {
                 retries: config.retries,

@@ -65,10 +65,7 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout {
-            inner,
-            after: self.after,
-        }
+        Timeout { inner, after: self.after }
     }
 }
 
@@ -92,11 +89,7 @@ where
     }
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
-        TimeoutFuture {
-            inner: self.inner.call(delivery),
-            after: self.after,
-            timer: None,
-        }
+        TimeoutFuture { inner: self.inner.call(delivery), after: self.after, timer: None }
     }
 }
 
@@ -114,9 +107,7 @@ pin_project! {
 
 impl<F> fmt::Debug for TimeoutFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutFuture")
-            .field("after", &self.after)
-            .finish_non_exhaustive()
+        f.debug_struct("TimeoutFuture").field("after", &self.after).finish_non_exhaustive()
     }
 }
 

@@ -103,10 +103,7 @@ where
             redelivery = delivery.redelivery,
         );
         let inner = span.in_scope(|| self.inner.call(delivery.clone()));
-        TraceFuture {
-            inner: inner.instrument(span),
-            delivery,
-        }
+        TraceFuture { inner: inner.instrument(span), delivery }
     }
 }
 
@@ -192,9 +189,6 @@ fn recovered(delivery: &Delivery) {
 
 /// Since the first hold, in whole milliseconds: more digits make no line better to read.
 fn held_for(delivery: &Delivery) -> Duration {
-    let held_for = delivery
-        .held_since
-        .map(|since| since.elapsed())
-        .unwrap_or_default();
+    let held_for = delivery.held_since.map(|since| since.elapsed()).unwrap_or_default();
     held_for - Duration::from_nanos(u64::from(held_for.subsec_nanos() % 1_000_000))
 }

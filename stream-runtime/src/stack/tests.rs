@@ -30,9 +30,7 @@ fn note(
     layer_fn(move |inner: Boxed| {
         let log = Arc::clone(&log);
         let noted = inner.then(move |outcome: Outcome| {
-            let answer = outcome
-                .as_ref()
-                .map_or_else(ToString::to_string, |_| "advance".to_owned());
+            let answer = outcome.as_ref().map_or_else(ToString::to_string, |_| "advance".to_owned());
             log.lock().unwrap().push(format!("{name}: {answer}"));
             ready(outcome)
         });
@@ -125,11 +123,7 @@ async fn each_attempt_has_the_handlers_timeout_and_a_timeout_is_final() {
     assert!(hold.cause.is::<TimedOut>(), "{hold}");
     assert_eq!(attempts.load(Ordering::Relaxed), 2);
     // 20 s, a short wait, and 30 s of the 40 that the second attempt would take.
-    assert!(
-        (50..51).contains(&started.elapsed().as_secs()),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!((50..51).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -30,13 +30,7 @@ impl Service<Delivery> for Scripted {
 }
 
 fn panicked(outcome: Outcome) -> String {
-    outcome
-        .unwrap_err()
-        .cause
-        .downcast::<Panicked>()
-        .unwrap()
-        .message()
-        .to_owned()
+    outcome.unwrap_err().cause.downcast::<Panicked>().unwrap().message().to_owned()
 }
 
 #[tokio::test]
@@ -48,22 +42,14 @@ async fn what_went_well_goes_through() {
 #[tokio::test]
 async fn an_error_becomes_a_hold_and_a_hold_stays_as_it_was() {
     let service = service_fn(|_: Delivery| ready(Err::<Advance, BoxError>("too many in flight".into())));
-    let hold = GuardLayer::new()
-        .layer(service)
-        .oneshot(delivery())
-        .await
-        .unwrap_err();
+    let hold = GuardLayer::new().layer(service).oneshot(delivery()).await.unwrap_err();
     assert_eq!(hold.to_string(), "too many in flight");
 
     let service = service_fn(|_: Delivery| {
         let hold = Hold::new(anyhow::anyhow!("store down")).retry_after(Duration::from_secs(7));
         ready(Err::<Advance, BoxError>(hold.into()))
     });
-    let hold = GuardLayer::new()
-        .layer(service)
-        .oneshot(delivery())
-        .await
-        .unwrap_err();
+    let hold = GuardLayer::new().layer(service).oneshot(delivery()).await.unwrap_err();
     assert_eq!(hold.to_string(), "store down");
     assert_eq!(hold.retry_after, Some(Duration::from_secs(7)));
 }
@@ -95,9 +81,8 @@ async fn a_panic_without_text_is_held_too() {
 
 #[tokio::test]
 async fn a_failed_poll_ready_is_the_answer_of_the_next_call_and_of_that_alone() {
-    let mut service = GuardLayer::new().layer(Scripted(vec![|| panic!("not ready, ever"), || {
-        Poll::Ready(Err("circuit open".into()))
-    }]));
+    let mut service = GuardLayer::new()
+        .layer(Scripted(vec![|| panic!("not ready, ever"), || Poll::Ready(Err("circuit open".into()))]));
     let hold = service.ready().await.unwrap().call(delivery()).await.unwrap_err();
     assert_eq!(hold.to_string(), "circuit open");
 

@@ -34,12 +34,7 @@ async fn deliveries_are_counted_by_outcome() {
     let _recorder = set_default_local_recorder(&numbers);
     let mut service = layer(7).layer(service_fn(|d: Delivery| ready(outcome(&d))));
     for seq in [0, 2, 0, 1, 2, 2, 0, 0] {
-        let _ = service
-            .ready()
-            .await
-            .unwrap()
-            .call(delivery(EntryId::new(7, seq)))
-            .await;
+        let _ = service.ready().await.unwrap().call(delivery(EntryId::new(7, seq))).await;
     }
     for (outcome, count) in [("handled", 4), ("skipped", 1), ("held", 3)] {
         let counter = format!("stream_runtime_deliveries_total{{consumer=c,stream=s,outcome={outcome}}}");
@@ -56,12 +51,7 @@ async fn handling_time_is_from_the_call_to_the_outcome() {
         outcome(&delivery)
     }));
     for seq in 0..3 {
-        let _ = service
-            .ready()
-            .await
-            .unwrap()
-            .call(delivery(EntryId::new(7, seq)))
-            .await;
+        let _ = service.ready().await.unwrap().call(delivery(EntryId::new(7, seq))).await;
     }
     assert_eq!(numbers.all(&format!("{HANDLING}{LABELS}")), [0.25; 3]);
 }
@@ -92,10 +82,7 @@ async fn lag_is_in_milliseconds_and_never_below_zero() {
     for ms in [9_750, 10_000, 10_001, 1, u64::MAX] {
         let _ = service.call(delivery(EntryId::new(ms, 0))).await;
     }
-    assert_eq!(
-        numbers.all(&format!("{LAG}{LABELS}")),
-        [250.0, 0.0, 0.0, 9_999.0, 0.0]
-    );
+    assert_eq!(numbers.all(&format!("{LAG}{LABELS}")), [250.0, 0.0, 0.0, 9_999.0, 0.0]);
 }
 
 #[tokio::test]

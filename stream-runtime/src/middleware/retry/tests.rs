@@ -46,14 +46,8 @@ fn held(_attempt: u32) -> Ready<Outcome> {
 
 #[tokio::test(start_paused = true)]
 async fn a_hiccup_is_tried_again_after_a_short_wait() {
-    let (outcome, attempts) = run(&config(2), |attempt| {
-        ready(if attempt < 3 {
-            Err(hold())
-        } else {
-            Ok(Advance::Handled)
-        })
-    })
-    .await;
+    let (outcome, attempts) =
+        run(&config(2), |attempt| ready(if attempt < 3 { Err(hold()) } else { Ok(Advance::Handled) })).await;
     assert!(matches!(outcome, Ok(Advance::Handled)));
     let [(1, Duration::ZERO), (2, second), (3, third)] = attempts[..] else {
         panic!("{attempts:?}");
@@ -61,10 +55,7 @@ async fn a_hiccup_is_tried_again_after_a_short_wait() {
     // Tokio's timers are as fine as 1 ms.
     let slack = Duration::from_millis(1);
     assert!((MIN..=2 * MIN + slack).contains(&second), "{second:?}");
-    assert!(
-        (2 * MIN..=4 * MIN + slack).contains(&(third - second)),
-        "{third:?}"
-    );
+    assert!((2 * MIN..=4 * MIN + slack).contains(&(third - second)), "{third:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,10 +110,7 @@ async fn a_hold_that_asks_for_more_than_a_second_goes_out_at_once() {
 #[tokio::test(start_paused = true)]
 async fn no_wait_is_longer_than_a_second_whatever_the_backoff_says() {
     let minute = Duration::from_secs(60);
-    let backoff = BackoffConfig {
-        min: minute,
-        max: minute,
-    };
+    let backoff = BackoffConfig { min: minute, max: minute };
     let (_, attempts) = run(&RetryConfig { retries: 1, backoff }, held).await;
     assert_eq!(attempts, [(1, Duration::ZERO), (2, LONGEST_WAIT)]);
 }
@@ -135,14 +123,7 @@ async fn panics_and_timeouts_are_not_retried() {
         panic!("a bug");
     });
     let service = RetryLayer::new(&config(2)).layer(GuardLayer::new().layer(panics));
-    assert!(
-        service
-            .oneshot(delivery())
-            .await
-            .unwrap_err()
-            .cause
-            .is::<Panicked>()
-    );
+    assert!(service.oneshot(delivery()).await.unwrap_err().cause.is::<Panicked>());
     assert_eq!(count.take(), 1);
 
     let hangs = service_fn(|_: Delivery| {
@@ -150,14 +131,7 @@ async fn panics_and_timeouts_are_not_retried() {
         std::future::pending::<Outcome>()
     });
     let service = RetryLayer::new(&config(2)).layer(TimeoutLayer::new(MAX).layer(hangs));
-    assert!(
-        service
-            .oneshot(delivery())
-            .await
-            .unwrap_err()
-            .cause
-            .is::<TimedOut>()
-    );
+    assert!(service.oneshot(delivery()).await.unwrap_err().cause.is::<TimedOut>());
     assert_eq!(count.take(), 1);
 }
 
@@ -168,10 +142,7 @@ async fn retries_are_counted_and_said_at_debug() {
     probe::listen();
     let (_, attempts) = run(&config(2), |_| ready(Err(hold().retry_after(MAX)))).await;
     assert_eq!(attempts.len(), 3);
-    assert_eq!(
-        numbers.all("stream_runtime_retries_total{consumer=c,stream=s}"),
-        [1.0, 1.0]
-    );
+    assert_eq!(numbers.all("stream_runtime_retries_total{consumer=c,stream=s}"), [1.0, 1.0]);
     assert_eq!(numbers.unit(RETRIES), Some(Unit::Count));
     let line = |attempt| {
         format!(

@@ -33,11 +33,7 @@ async fn a_call_that_takes_too_long_is_held_in_time_and_its_future_dropped() {
         }
     });
     let started = Instant::now();
-    let hold = TimeoutLayer::new(SECOND)
-        .layer(service)
-        .oneshot(delivery())
-        .await
-        .unwrap_err();
+    let hold = TimeoutLayer::new(SECOND).layer(service).oneshot(delivery()).await.unwrap_err();
     assert_eq!(hold.cause.downcast::<TimedOut>().unwrap().after(), SECOND);
     assert_eq!(started.elapsed(), SECOND);
     assert!(dropped.load(Ordering::Relaxed));
@@ -84,9 +80,6 @@ async fn a_call_that_uses_up_its_budget_in_every_poll_is_ended_all_the_same() {
         }
         Ok::<_, Hold>(Advance::Handled)
     });
-    let outcome = TimeoutLayer::new(SECOND / 200)
-        .layer(service)
-        .oneshot(delivery())
-        .await;
+    let outcome = TimeoutLayer::new(SECOND / 200).layer(service).oneshot(delivery()).await;
     assert!(outcome.unwrap_err().cause.is::<TimedOut>());
 }

@@ -66,24 +66,16 @@ async fn a_hold_says_what_for_how_long_and_why() {
     let rest = "redelivery=4 held_for=1s err=save the game: connection refused";
     assert_eq!(
         said(4, hold).await,
-        [format!(
-            "WARN stream_runtime: entry held, it will be delivered again {PLACE} {rest}"
-        )]
+        [format!("WARN stream_runtime: entry held, it will be delivered again {PLACE} {rest}")]
     );
-    let lines = said(0, || {
-        hold().map_err(|hold| hold.retry_after(Duration::from_secs(7)))
-    })
-    .await;
+    let lines = said(0, || hold().map_err(|hold| hold.retry_after(Duration::from_secs(7)))).await;
     assert!(lines[0].contains("held_for=0ns retry_after=7s err="), "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_skip_warns_with_the_whole_error() {
     let rest = "redelivery=0 err=turn: no number";
-    assert_eq!(
-        said(0, skipped).await,
-        [format!("WARN stream_runtime: entry skipped {PLACE} {rest}")]
-    );
+    assert_eq!(said(0, skipped).await, [format!("WARN stream_runtime: entry skipped {PLACE} {rest}")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,10 +84,7 @@ async fn a_recovery_says_how_often_and_for_how_long_the_entry_was_held() {
         format!("INFO stream_runtime: entry advanced after holds {PLACE} redelivery=3 held_for=1s");
     assert_eq!(said(3, handled).await, [recovery.clone()]);
     let lines = said(3, skipped).await;
-    assert!(
-        lines[0].starts_with("WARN stream_runtime: entry skipped "),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("WARN stream_runtime: entry skipped "), "{lines:?}");
     assert_eq!(lines[1..], [recovery]);
 }
 
@@ -118,12 +107,6 @@ async fn the_handler_runs_within_the_span_whenever_it_is_polled() {
             handled()
         }
     });
-    assert!(
-        TraceLayer::new()
-            .layer(service)
-            .oneshot(delivery(0))
-            .await
-            .is_ok()
-    );
+    assert!(TraceLayer::new().layer(service).oneshot(delivery(0)).await.is_ok());
     assert_eq!(probe::depth(), 0);
 }

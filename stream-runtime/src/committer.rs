@@ -1,0 +1,177 @@
+//! Commits overlap handling: one in flight, and the newest offset goes next.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
+
+use crate::backend::{BackendError, Checkpoint, OffsetStore};
+use crate::entry::EntryId;
+use crate::trouble::Trouble;
+
+/// Makes the offset durable behind the handling.
+///
+/// A plain struct, polled where the loop waits anyway. It owns the offset store, which is lent to the commit in
+/// flight and comes back with its result.
+pub(crate) struct Committer {
+    store: Option<Box<dyn OffsetStore>>,
+    in_flight: Option<InFlight>,
+    /// The newest checkpoint that is settled and not yet on its way.
+    next: Option<Checkpoint>,
+    /// Entries settled since the last checkpoint that is durable.
+    uncommitted: usize,
+    max_uncommitted: usize,
+    verify_due: bool,
+    trouble: Trouble,
+    /// After a failure: until when not to try again.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+type Operation = Pin<Box<dyn Future<Output = (Box<dyn OffsetStore>, Result<(), BackendError>)> + Send>>;
+
+struct InFlight {
+    operation: Operation,
+    /// The checkpoint that is being committed; `None` for a verification.
+    checkpoint: Option<Checkpoint>,
+    /// How many settled entries become durable by it.
+    entries: usize,
+}
+
+impl Committer {
+    pub(crate) fn new(store: Box<dyn OffsetStore>, max_uncommitted: usize, trouble: Trouble) -> Self {
+        Self {
+            store: Some(store),
+            in_flight: None,
+            next: None,
+            uncommitted: 0,
+            max_uncommitted,
+            verify_due: false,
+            trouble,
+            pause: None,
+        }
+    }
+
+    /// The entry at this checkpoint has advanced.
+    pub(crate) fn settle(&mut self, checkpoint: Checkpoint) {
+        self.next = Some(checkpoint);
+        self.uncommitted += 1;
+    }
+
+    /// Whether another entry may be handled before a commit is done.
+    pub(crate) fn has_room(&self) -> bool {
+        self.uncommitted < self.max_uncommitted
+    }
+
+    /// Asks to check, when nothing is to be committed, that the consumer is still ours.
+    pub(crate) fn verify(&mut self) {
+        self.verify_due = true;
+    }
+
+    /// Works until a commit is durable, and returns its offset. Pending as long as there is nothing to commit.
+    ///
+    /// Cancel-safe: dropping the future loses nothing, the next call goes on.
+    ///
+    /// # Errors
+    ///
+    /// Only a [conflict](crate::ErrorKind::Conflict) or that the consumer is
+    /// [superseded](crate::ErrorKind::Superseded); other errors are reported, and tried again after a backoff.
+    pub(crate) async fn step(&mut self) -> Result<EntryId, BackendError> {
+        poll_fn(|cx| self.poll_step(cx)).await
+    }
+
+    /// Commits all that is settled, trying again until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// What could not be made durable: `None` in time, or an error of [`step`](Self::step).
+    pub(crate) async fn flush(&mut self, deadline: Instant) -> Result<Option<EntryId>, Option<BackendError>> {
+        self.verify_due = false;
+        let mut last = None;
+        while self.uncommitted > 0 {
+            match timeout_at(deadline, self.step()).await {
+                Ok(Ok(id)) => last = Some(id),
+                Ok(Err(error)) => return Err(Some(error)),
+                Err(_) => return Err(None),
+            }
+        }
+        Ok(last)
+    }
+
+    /// How many entries are handled and not yet durable.
+    pub(crate) fn uncommitted(&self) -> usize {
+        self.uncommitted
+    }
+
+    /// The store again. `None` while a commit is in flight: its answer would be lost.
+    pub(crate) fn into_store(self) -> Option<Box<dyn OffsetStore>> {
+        self.store
+    }
+
+    /// One step, for a caller that polls by itself.
+    pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<EntryId, BackendError>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            if self.in_flight.is_none() {
+                self.in_flight = self.start();
+            }
+            let Some(in_flight) = &mut self.in_flight else { return Poll::Pending };
+            let (store, result) = ready!(in_flight.operation.as_mut().poll(cx));
+            self.store = Some(store);
+            let Some(done) = self.in_flight.take() else { continue };
+            if let Poll::Ready(finished) = self.finish(done, result) {
+                return Poll::Ready(finished);
+            }
+        }
+    }
+
+    /// Puts the newest checkpoint on its way, or the verification that is due.
+    fn start(&mut self) -> Option<InFlight> {
+        if self.next.is_none() && !self.verify_due {
+            return None;
+        }
+        let mut store = self.store.take()?;
+        self.verify_due = false;
+        let Some(checkpoint) = self.next.take() else {
+            let operation = Box::pin(async move {
+                let result = store.verify().await;
+                (store, result)
+            });
+            return Some(InFlight { operation, checkpoint: None, entries: 0 });
+        };
+        let committed = checkpoint.clone();
+        let operation = Box::pin(async move {
+            let result = store.commit(committed).await;
+            (store, result)
+        });
+        Some(InFlight { operation, checkpoint: Some(checkpoint), entries: self.uncommitted })
+    }
+
+    fn finish(
+        &mut self,
+        done: InFlight,
+        result: Result<(), BackendError>,
+    ) -> Poll<Result<EntryId, BackendError>> {
+        match result {
+            Ok(()) => {
+                self.trouble.over();
+                self.uncommitted -= done.entries;
+                match done.checkpoint {
+                    Some(checkpoint) => Poll::Ready(Ok(checkpoint.id)),
+                    None => Poll::Pending,
+                }
+            }
+            Err(error) if error.kind().can_be_retried() => {
+                // The newest checkpoint covers the one that failed.
+                self.verify_due |= done.checkpoint.is_none();
+                self.next = self.next.take().or(done.checkpoint);
+                self.pause = Some(Box::pin(sleep(self.trouble.happened(&error))));
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}

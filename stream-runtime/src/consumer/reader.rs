@@ -1,0 +1,60 @@
+//! Reads ahead of the handling: while one batch is handled, the next one waits.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::backend::{Batch, Checkpoint, Limit, Read, Source};
+use crate::config::ConsumerConfig;
+use crate::trouble::Trouble;
+
+/// What the reader tells the loop.
+pub(super) enum Arrival {
+    Batch(Batch),
+    /// Nothing came for the time of a block timeout.
+    Idle,
+}
+
+pub(super) struct Reader {
+    pub(super) source: Box<dyn Source>,
+    /// Where the last batch ended.
+    pub(super) after: Checkpoint,
+    pub(super) limit: Limit,
+    pub(super) wait: Duration,
+    pub(super) trouble: Trouble,
+}
+
+impl Reader {
+    pub(super) fn new(
+        source: Box<dyn Source>,
+        after: Checkpoint,
+        config: &ConsumerConfig,
+        trouble: Trouble,
+    ) -> Self {
+        let limit = Limit { entries: config.batch.entries, bytes: config.batch.bytes };
+        Self { source, after, limit, wait: config.block_timeout, trouble }
+    }
+
+    /// Reads until the loop is gone. The channel has one place, and it is reserved before the read: so at most two
+    /// batches are in memory, the one that is handled and the one that waits.
+    pub(super) async fn run(mut self, arrivals: mpsc::Sender<Arrival>) {
+        while let Ok(place) = arrivals.reserve().await {
+            match self.source.read(&self.after, self.limit, self.wait).await {
+                Ok(Read::Batch(batch)) => {
+                    self.trouble.over();
+                    self.after = batch.end();
+                    place.send(Arrival::Batch(batch));
+                }
+                Ok(Read::Idle) => {
+                    self.trouble.over();
+                    place.send(Arrival::Idle);
+                }
+                Err(error) => {
+                    drop(place);
+                    sleep(self.trouble.happened(&error)).await;
+                }
+            }
+        }
+    }
+}

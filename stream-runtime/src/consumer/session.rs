@@ -1,0 +1,262 @@
+//! The loop: takes batches from the reader, delivers each entry until it advances, and settles it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use anyhow::anyhow;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
+
+use super::Worker;
+use super::reader::{Arrival, Reader};
+use crate::backend::{BackendError, Batch, Checkpoint, ErrorKind, OffsetStore, Presence, Source};
+use crate::backoff::{Backoff, Jitter};
+use crate::committer::Committer;
+use crate::delivery::Delivery;
+use crate::entry::{Entry, EntryId};
+use crate::outcome::{Advance, Hold, Outcome};
+use crate::shutdown::Shutdown;
+use crate::stack::Stack;
+use crate::status::ConsumerState;
+use crate::trouble::{Trouble, Work};
+
+/// How often the runtime looks whether a held entry still exists and the consumer is still ours.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a session ends.
+pub(super) enum End {
+    /// Shutdown: no entry is in hand any more, or the one that is has run out of time.
+    Drain,
+    /// Another worker has claimed the consumer.
+    Superseded(BackendError),
+    /// The stored offset is not ours any more: load it again.
+    Reload(BackendError),
+}
+
+impl From<BackendError> for End {
+    fn from(error: BackendError) -> Self {
+        match error.kind() {
+            ErrorKind::Superseded => Self::Superseded(error),
+            ErrorKind::Conflict | ErrorKind::Transient | ErrorKind::Configuration => Self::Reload(error),
+        }
+    }
+}
+
+/// One run of the loop, from a loaded checkpoint on.
+pub(super) struct Session<'worker> {
+    worker: &'worker Worker,
+    shutdown: Shutdown,
+    arrivals: mpsc::Receiver<Arrival>,
+    pub(super) committer: Committer,
+    /// Answers questions while the reader blocks.
+    inspector: Box<dyn Source>,
+    inspect_trouble: Trouble,
+    backoff: Backoff,
+    jitter: Jitter,
+    /// Ends the reader with the session.
+    _reader: JoinSet<()>,
+}
+
+impl<'worker> Session<'worker> {
+    pub(super) fn start(worker: &'worker Worker, store: Box<dyn OffsetStore>, after: Checkpoint) -> Self {
+        let config = &worker.consumer.config;
+        let trouble = |work| Trouble::new(work, worker.status.clone());
+        let source = worker.backend.source(&worker.consumer.stream);
+        let (place, arrivals) = mpsc::channel(1);
+        let mut reader = JoinSet::new();
+        reader.spawn(Reader::new(source, after, config, trouble(Work::Read)).run(place));
+        Self {
+            worker,
+            shutdown: worker.shutdown.clone(),
+            arrivals,
+            committer: Committer::new(store, config.max_uncommitted, trouble(Work::Commit)),
+            inspector: worker.backend.source(&worker.consumer.stream),
+            inspect_trouble: trouble(Work::Inspect),
+            backoff: config.hold_backoff.into(),
+            jitter: Jitter::new(),
+            _reader: reader,
+        }
+    }
+
+    /// The store again, for the next session. `None` when a commit is in flight.
+    pub(super) fn into_store(self) -> Option<Box<dyn OffsetStore>> {
+        self.committer.into_store()
+    }
+
+    /// Delivers entries until the session ends.
+    pub(super) async fn run(&mut self, stack: &mut Stack) -> End {
+        loop {
+            let ended = match self.next_batch(stack).await {
+                Ok(batch) => self.deliver_batch(stack, &batch).await,
+                Err(end) => Err(end),
+            };
+            if let Err(end) = ended {
+                return end;
+            }
+        }
+    }
+
+    /// The next entries. While there are none, commits go on.
+    async fn next_batch(&mut self, stack: &Stack) -> Result<Batch, End> {
+        if self.arrivals.is_empty() {
+            self.worker.status.turn_to(ConsumerState::Idle);
+            stack.idle();
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.shutdown.requested() => return Err(End::Drain),
+                committed = self.committer.step() => self.worker.status.committed(committed?),
+                arrival = self.arrivals.recv() => match arrival {
+                    Some(Arrival::Batch(batch)) => return Ok(batch),
+                    // Nobody commits while nothing comes: the moment to see whether we are still the one.
+                    Some(Arrival::Idle) => self.committer.verify(),
+                    None => return Err(reader_died()),
+                },
+            }
+        }
+    }
+
+    async fn deliver_batch(&mut self, stack: &mut Stack, batch: &Batch) -> Result<(), End> {
+        for entry in batch.entries() {
+            self.room_for_another().await?;
+            self.deliver(stack, entry).await?;
+            self.committer.settle(batch.checkpoint(entry));
+        }
+        Ok(())
+    }
+
+    /// Waits while too many handled entries are not durable, and lets the commit in flight make progress.
+    async fn room_for_another(&mut self) -> Result<(), End> {
+        if self.shutdown.deadline().is_some() {
+            return Err(End::Drain);
+        }
+        let progress = poll_fn(|cx| Poll::Ready(self.committer.poll_step(cx))).await;
+        if let Poll::Ready(committed) = progress {
+            self.worker.status.committed(committed?);
+        }
+        while !self.committer.has_room() {
+            tokio::select! {
+                biased;
+                _ = self.shutdown.requested() => return Err(End::Drain),
+                committed = self.committer.step() => self.worker.status.committed(committed?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers the entry again and again until it advances, or is deleted while it is held.
+    async fn deliver(&mut self, stack: &mut Stack, entry: &Entry) -> Result<(), End> {
+        let mut delivery = Delivery::new(self.worker.consumer.name.clone(), entry.clone());
+        let mut look_at = Instant::now() + LOOK_EVERY;
+        loop {
+            self.worker.status.delivering(entry.id());
+            let hold = match self.call(stack, delivery.clone()).await? {
+                Ok(advance) => {
+                    self.worker.status.advanced(&advance);
+                    return Ok(());
+                }
+                Err(hold) => hold,
+            };
+            self.worker.status.held(entry.id(), delivery.redelivery + 1, hold.to_string());
+            let delay = self.delay(&hold, delivery.redelivery);
+            delivery.redelivery += 1;
+            delivery.held_since.get_or_insert_with(Instant::now);
+            if self.wait_held(entry.id(), delay, &mut look_at).await? == Waited::Deleted {
+                self.say_deleted(&delivery);
+                stack.idle();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Calls the stack once, while commits go on. At shutdown the entry in hand may finish in the time there is.
+    async fn call(&mut self, stack: &mut Stack, delivery: Delivery) -> Result<Outcome<Advance, Hold>, End> {
+        let mut delivered = pin!(stack.deliver(delivery));
+        let mut out_of_time = pin!(out_of_time(self.shutdown.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut delivered => return Ok(outcome),
+                committed = self.committer.step() => self.worker.status.committed(committed?),
+                () = &mut out_of_time => return Err(End::Drain),
+            }
+        }
+    }
+
+    /// How long to wait before a held entry is delivered again.
+    fn delay(&self, hold: &Hold, redelivery: u64) -> Duration {
+        match hold.retry_after {
+            // Asked for by the handler, but never a hot loop.
+            Some(delay) => delay.max(self.backoff.min),
+            None => self.backoff.delay(redelivery, &self.jitter),
+        }
+    }
+
+    /// Waits before the next delivery of a held entry. Now and then looks whether the entry is still there: an
+    /// operator deletes it to skip it.
+    async fn wait_held(
+        &mut self,
+        id: EntryId,
+        delay: Duration,
+        look_at: &mut Instant,
+    ) -> Result<Waited, End> {
+        let mut over = pin!(sleep(delay));
+        loop {
+            let look = async {
+                sleep_until(*look_at).await;
+                self.inspector.presence(id).await
+            };
+            let presence = tokio::select! {
+                biased;
+                _ = self.shutdown.requested() => return Err(End::Drain),
+                committed = self.committer.step() => {
+                    self.worker.status.committed(committed?);
+                    continue;
+                }
+                () = &mut over => return Ok(Waited::Over),
+                presence = look => presence,
+            };
+            *look_at = Instant::now() + LOOK_EVERY;
+            self.committer.verify();
+            match presence {
+                Ok(Presence::Deleted) => return Ok(Waited::Deleted),
+                // Trimmed away, or not clear: we have the entry, so it gets its chance.
+                Ok(Presence::Present | Presence::Trimmed | Presence::Unclear) => self.inspect_trouble.over(),
+                Err(error) => *look_at += self.inspect_trouble.happened(&error),
+            }
+        }
+    }
+
+    fn say_deleted(&self, delivery: &Delivery) {
+        self.worker.status.deleted();
+        tracing::warn!(
+            target: "stream_runtime",
+            consumer = %delivery.consumer,
+            stream = delivery.entry.stream(),
+            stream_entry_id = %delivery.entry.id(),
+            deliveries = delivery.redelivery,
+            "held entry was deleted from the stream: passing it",
+        );
+    }
+}
+
+/// How the wait of a held entry ended.
+#[derive(PartialEq, Eq)]
+enum Waited {
+    Over,
+    Deleted,
+}
+
+/// Ends when a shutdown's time is up.
+async fn out_of_time(mut shutdown: Shutdown) {
+    let deadline = shutdown.requested().await;
+    sleep_until(deadline).await;
+}
+
+fn reader_died() -> End {
+    let error = anyhow!("the reader ended without being asked to; starting again from the stored offset");
+    End::Reload(BackendError::new(ErrorKind::Conflict, error))
+}

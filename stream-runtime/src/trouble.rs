@@ -1,0 +1,107 @@
+//! What failed against the backend, told once and then ever more rarely, and how long to wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{BackendError, ErrorKind};
+use crate::backoff::{Backoff, Jitter};
+use crate::status::StatusCell;
+
+/// The waits after an error that may pass by itself.
+const TRANSIENT: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
+
+/// The waits after an error that passes only when somebody changes something.
+const CONFIGURATION: Backoff = Backoff { min: Duration::from_secs(5), max: Duration::from_secs(30) };
+
+/// A part of a consumer's work that can fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Finding out where to start.
+    Open,
+    /// Reading entries.
+    Read,
+    /// Committing offsets.
+    Commit,
+    /// Looking whether a held entry still exists.
+    Inspect,
+}
+
+impl Work {
+    /// Whether the consumer gets nowhere without it. Not being able to ask after a held entry only means that it
+    /// can't be skipped by deleting it.
+    pub(crate) fn is_vital(self) -> bool {
+        self != Self::Inspect
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Commit => "commit",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
+/// The failures in a row of one kind of work.
+pub(crate) struct Trouble {
+    work: Work,
+    status: Arc<StatusCell>,
+    jitter: Jitter,
+    failures: u64,
+}
+
+impl Trouble {
+    pub(crate) fn new(work: Work, status: Arc<StatusCell>) -> Self {
+        Self { work, status, jitter: Jitter::new(), failures: 0 }
+    }
+
+    /// It failed: says so, and returns how long to wait before the next try.
+    pub(crate) fn happened(&mut self, error: &BackendError) -> Duration {
+        let backoff = match error.kind() {
+            ErrorKind::Configuration => CONFIGURATION,
+            ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Superseded => TRANSIENT,
+        };
+        let delay = backoff.delay(self.failures, &self.jitter);
+        self.failures += 1;
+        self.status.trouble(self.work, error);
+        self.log(error, delay);
+        delay
+    }
+
+    /// It works again.
+    pub(crate) fn over(&mut self) {
+        if self.failures == 0 {
+            return;
+        }
+        self.status.trouble_over(self.work);
+        tracing::info!(
+            target: "stream_runtime",
+            consumer = self.status.consumer(),
+            stream = self.status.stream(),
+            work = self.work.as_str(),
+            failures = self.failures,
+            "works again",
+        );
+        self.failures = 0;
+    }
+
+    /// The 1st, 2nd, 4th, 8th … failure in a row: an outage is seen and does not fill the log.
+    fn log(&self, error: &BackendError, delay: Duration) {
+        if !self.failures.is_power_of_two() {
+            return;
+        }
+        let (consumer, stream, work) = (self.status.consumer(), self.status.stream(), self.work.as_str());
+        let (failures, err) = (self.failures, error.to_string());
+        match error.kind() {
+            ErrorKind::Transient => tracing::warn!(
+                target: "stream_runtime", consumer, stream, work, failures, ?delay, err,
+                "backend failed; trying again",
+            ),
+            ErrorKind::Configuration | ErrorKind::Conflict | ErrorKind::Superseded => tracing::error!(
+                target: "stream_runtime", consumer, stream, work, failures, ?delay, err,
+                "backend refuses; trying again slowly, but somebody has to change something",
+            ),
+        }
+    }
+}

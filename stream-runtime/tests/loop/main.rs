@@ -1,0 +1,8 @@
+//! The loop on the memory backend, under paused time: what §4 of the delivery rules promises.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by failing")]
+
+mod commits;
+mod holds;
+mod lifecycle;
+mod support;
