@@ -103,7 +103,7 @@ impl fmt::Display for StoreError {
             Self::NotFound => f.write_str("game not found"),
             Self::Conflict => f.write_str("game status conflict"),
             Self::InvalidTransition => f.write_str("invalid game status transition"),
-            Self::Unavailable(cause) => write!(f, "{cause:#}"),
+            Self::Unavailable(cause) => write!(f, "{cause}"),
         }
     }
 }
