@@ -13,16 +13,13 @@ use crate::ports::{
     UpdateRuntimeSnapshot, UpdateStatus,
 };
 
-const WORKER: &str = "lobby.gmevents";
-
-/// Logs one line about an event, with the fields that dashboards look for on each.
+/// Logs one line about an entry, with the fields that dashboards look for on each.
 macro_rules! log {
-    ($level:ident, $entry:expr, $event:expr, $($rest:tt)+) => {
+    ($level:ident, $entry:expr, $($rest:tt)+) => {
         tracing::$level!(
-            worker = WORKER,
+            worker = "lobby.gmevents",
             stream = $entry.stream(),
             stream_entry_id = %$entry.id(),
-            game_id = %$event.game_id,
             $($rest)+
         )
     };
@@ -79,13 +76,7 @@ impl Handler for GmEventsHandler {
         let event = match GmEvent::decode(entry.fields()) {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(
-                    worker = WORKER,
-                    stream = entry.stream(),
-                    stream_entry_id = %entry.id(),
-                    err = format_args!("{error:#}"),
-                    "decode gm event"
-                );
+                log!(warn, entry, err = format_args!("{error:#}"), "decode gm event");
                 return Ok(Advance::skip(error));
             }
         };
@@ -150,7 +141,7 @@ impl GmEventsHandler {
         let record = match self.games.get(&event.game_id).await {
             Ok(record) => record,
             Err(StoreError::NotFound) => {
-                log!(warn, entry, event, "game finished for unknown game id");
+                log!(warn, entry, game_id = %event.game_id, "game finished for unknown game id");
                 return Ok(Advance::Handled);
             }
             Err(error) => return Err(hold(entry, event, "load game for finish", error)),
@@ -160,15 +151,12 @@ impl GmEventsHandler {
                 self.move_to_finished(entry, event, &record, finished_at).await?;
             }
             GameStatus::Finished => {
-                log!(
-                    info,
-                    entry,
-                    event,
+                log!(info, entry, game_id = %event.game_id,
                     "game finished event observed for already finished game"
                 );
             }
             status => {
-                log!(info, entry, event, current_status = %status, "game finished event ignored for unexpected status");
+                log!(info, entry, game_id = %event.game_id, current_status = %status, "game finished event ignored for unexpected status");
                 return Ok(Advance::Handled);
             }
         }
@@ -194,14 +182,11 @@ impl GmEventsHandler {
         match self.games.update_status(update).await {
             Ok(()) => {
                 self.transitions.record_transition(from, to, trigger);
-                log!(info, entry, event, from_status = %from, to_status = %to, trigger = %trigger, "game finished");
+                log!(info, entry, game_id = %event.game_id, from_status = %from, to_status = %to, trigger = %trigger, "game finished");
                 Ok(())
             }
             Err(StoreError::Conflict | StoreError::InvalidTransition) => {
-                log!(
-                    info,
-                    entry,
-                    event,
+                log!(info, entry, game_id = %event.game_id,
                     "game finished transition absorbed by status conflict"
                 );
                 Ok(())
@@ -221,27 +206,27 @@ impl GmEventsHandler {
             log!(
                 warn,
                 entry,
-                event,
+                game_id = %event.game_id,
                 current_status = %record.status,
                 "game record not finished after transition attempt"
             );
             return Ok(Advance::Handled);
         }
         let Some(finished_at) = record.finished_at else {
-            log!(warn, entry, event, "finished game missing finished_at");
+            log!(warn, entry, game_id = %event.game_id, "finished game missing finished_at");
             return Ok(Advance::Handled);
         };
         if let Err(error) = self.capability.evaluate(&record.game_id, finished_at).await {
             return Err(hold(entry, event, "capability evaluation failed", error));
         }
-        log!(info, entry, event, "game finished processed");
+        log!(info, entry, game_id = %event.game_id, "game finished processed");
         Ok(Advance::Handled)
     }
 }
 
 /// Says what failed.
 fn warn(entry: &Entry, event: &GmEvent, message: &str, error: &anyhow::Error) {
-    log!(warn, entry, event, err = format_args!("{error:#}"), "{message}");
+    log!(warn, entry, game_id = %event.game_id, err = format_args!("{error:#}"), "{message}");
 }
 
 /// Says what failed, and holds the entry for it.

@@ -1,0 +1,142 @@
+//! Replays what the original worker did with recorded entries: outcome, calls and log lines must be the same.
+//!
+//! Every `*.jsonl` file in `tests/vectors` counts, one case a line: the entry, the answers of the handler, and what
+//! the worker made of them.
+
+mod log_lines;
+mod script;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use stream_runtime::{Advance, Entry, Handler, Outcome};
+use userlifecycle::UserLifecycleWorker;
+
+use log_lines::{LogLine, LogLines};
+use script::{Script, ScriptedHandler};
+
+const STREAM: &str = "user:lifecycle_events";
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    id: String,
+    fields: Map<String, Value>,
+    script: Script,
+    outcome: String,
+    calls: Vec<Value>,
+    log_levels: Vec<String>,
+}
+
+#[tokio::test]
+async fn every_recorded_case_comes_out_as_recorded() {
+    let cases = recorded_cases();
+    assert!(cases.len() >= 300, "only {} cases were found", cases.len());
+
+    let log = LogLines::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let mut differences = Vec::new();
+    for case in &cases {
+        differences.extend(replay(case, &log).await);
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn recorded_cases() -> Vec<Case> {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let mut cases = Vec::new();
+    for file in fs::read_dir(vectors).expect("the directory of vectors") {
+        let path = file.expect("a file of vectors").path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            let text = fs::read_to_string(&path).expect("a readable file of vectors");
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            cases.extend(lines.map(|line| serde_json::from_str::<Case>(line).expect("a recorded case")));
+        }
+    }
+    cases
+}
+
+/// What happens now, where it differs from what was recorded.
+async fn replay(case: &Case, log: &LogLines) -> Vec<String> {
+    let handler = Arc::new(ScriptedHandler::answering(&case.script));
+    let worker = UserLifecycleWorker::new();
+    if !case.script.no_handler {
+        worker.set_handler(Some(handler.clone()));
+    }
+
+    let outcome = worker.handle(&entry(case)).await;
+
+    let lines = log.take();
+    let said: Vec<_> = lines.iter().map(LogLine::level_and_message).collect();
+    let expected: Vec<_> = said.iter().map(|line| expected_fields(case, line)).collect();
+    let fields: Vec<_> = lines.iter().map(fields).collect();
+    [
+        (
+            "outcome",
+            json!(recorded_outcome(case)),
+            json!(describe(&outcome)),
+        ),
+        ("calls", json!(case.calls), json!(handler.calls())),
+        ("log lines", json!(case.log_levels), json!(said)),
+        ("log fields", json!(expected), json!(fields)),
+    ]
+    .into_iter()
+    .filter(|(_, recorded, now)| recorded != now)
+    .map(|(what, recorded, now)| format!("{}: {what}\n  recorded {recorded}\n  now      {now}", case.name))
+    .collect()
+}
+
+fn entry(case: &Case) -> Entry {
+    let text = |value: &Value| value.as_str().expect("a field's text").to_owned();
+    let fields = case.fields.iter().map(|(name, value)| (name, text(value)));
+    Entry::new(STREAM, case.id.parse().expect("an id"), fields)
+}
+
+/// The recording knows `advance` and `hold`; an entry that was let pass because it didn't decode is skipped.
+fn recorded_outcome(case: &Case) -> &str {
+    match case.outcome.as_str() {
+        "advance" if case.log_levels == ["WARN decode user lifecycle event"] => "skipped",
+        "advance" => "handled",
+        other => other,
+    }
+}
+
+fn describe(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Ok(Advance::Handled) => "handled",
+        Ok(Advance::Skipped(_)) => "skipped",
+        Ok(_) => "another advance",
+        Err(_) => "hold",
+    }
+}
+
+/// The target and the fields of a line, whatever the error's text.
+fn fields(line: &LogLine) -> Value {
+    let mut fields = json!(line.fields);
+    if let Some(error) = fields.get_mut("err") {
+        *error = json!("…");
+    }
+    json!([line.target, fields])
+}
+
+fn expected_fields(case: &Case, line: &str) -> Value {
+    let mut fields = json!({ "worker": "lobby.userlifecycle", "stream": STREAM, "stream_entry_id": case.id });
+    let names: &[&str] = match line {
+        "INFO unknown user lifecycle event type" => &["event_type"],
+        "INFO user lifecycle event processed" => &["event_type", "user_id"],
+        "WARN decode user lifecycle event" => &["err"],
+        "WARN handle user lifecycle event" => &["event_type", "user_id", "err"],
+        _ => &[],
+    };
+    for name in names {
+        fields[name] = match *name {
+            "err" => json!("…"),
+            "user_id" => json!(case.calls[0]["user_id"]),
+            name => case.fields[name].clone(),
+        };
+    }
+    json!(["userlifecycle::handler", fields])
+}
