@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use stream_runtime::{Advance, Clock, Entry, Handler, Hold, Outcome, async_trait};
 
 use crate::event::{GmEvent, Kind};
-use crate::game::{GameRecord, GameStatus, Trigger};
+use crate::game::{GameId, GameRecord, GameStatus, Trigger};
 use crate::ports::{
     CapabilityEvaluator, GameStore, GameTurnStatsStore, StoreError, TransitionRecorder,
     UpdateRuntimeSnapshot, UpdateStatus,
@@ -87,93 +87,91 @@ impl Handler for GmEventsHandler {
                 Ok(Advance::Handled)
             }
             Kind::GameFinished => {
+                let finished_at = event.finished_at.unwrap_or(now);
                 self.observe(entry, &event, now, &ON_FINISH).await;
-                self.finish(entry, &event, event.finished_at.unwrap_or(now)).await
+                self.finish(entry, &event.game_id, finished_at).await
             }
         }
     }
 }
 
-/// What the log says when an observation could not be saved.
-struct Complaints {
+/// What the log says of an observation that could not be saved.
+struct Messages {
     snapshot: &'static str,
-    initial: &'static str,
-    max: &'static str,
+    initial_stats: &'static str,
+    max_stats: &'static str,
 }
 
-const ON_UPDATE: Complaints = Complaints {
+const ON_UPDATE: Messages = Messages {
     snapshot: "apply runtime snapshot",
-    initial: "save initial player stats",
-    max: "update max player stats",
+    initial_stats: "save initial player stats",
+    max_stats: "update max player stats",
 };
 
-const ON_FINISH: Complaints = Complaints {
+const ON_FINISH: Messages = Messages {
     snapshot: "apply final runtime snapshot",
-    initial: "save initial player stats on finish",
-    max: "update max player stats on finish",
+    initial_stats: "save initial player stats on finish",
+    max_stats: "update max player stats on finish",
 };
 
 impl GmEventsHandler {
-    /// Saves what the event says of the game and its players, as far as that works.
-    async fn observe(&self, entry: &Entry, event: &GmEvent, at: SystemTime, complaints: &Complaints) {
+    /// Saves what the event tells of the game and its players, as far as the stores let it.
+    async fn observe(&self, entry: &Entry, event: &GmEvent, at: SystemTime, messages: &Messages) {
+        let (game_id, stats) = (&event.game_id, &event.player_stats);
         let update = UpdateRuntimeSnapshot {
-            game_id: event.game_id.clone(),
+            game_id: game_id.clone(),
             snapshot: event.snapshot.clone(),
             at,
         };
         match self.games.update_runtime_snapshot(update).await {
             Ok(()) | Err(StoreError::NotFound) => {}
-            Err(error) => warn(entry, event, complaints.snapshot, &error.into()),
+            Err(error) => warn(entry, game_id, messages.snapshot, &error.into()),
         }
-        if event.player_stats.is_empty() {
+        if stats.is_empty() {
             return;
         }
-        if let Err(error) = self.stats.save_initial(&event.game_id, &event.player_stats).await {
-            warn(entry, event, complaints.initial, &error.into());
+        if let Err(error) = self.stats.save_initial(game_id, stats).await {
+            warn(entry, game_id, messages.initial_stats, &error.into());
         }
-        if let Err(error) = self.stats.update_max(&event.game_id, &event.player_stats).await {
-            warn(entry, event, complaints.max, &error.into());
+        if let Err(error) = self.stats.update_max(game_id, stats).await {
+            warn(entry, game_id, messages.max_stats, &error.into());
         }
     }
 
-    /// Sees to it that the game is finished and its players evaluated.
-    async fn finish(&self, entry: &Entry, event: &GmEvent, finished_at: SystemTime) -> Outcome {
-        let record = match self.games.get(&event.game_id).await {
-            Ok(record) => record,
+    /// Sees to it that the game is finished and its players are evaluated.
+    async fn finish(&self, entry: &Entry, game_id: &GameId, finished_at: SystemTime) -> Outcome {
+        let game = match self.games.get(game_id).await {
+            Ok(game) => game,
             Err(StoreError::NotFound) => {
-                log!(warn, entry, game_id = %event.game_id, "game finished for unknown game id");
+                log!(warn, entry, %game_id, "game finished for unknown game id");
                 return Ok(Advance::Handled);
             }
-            Err(error) => return Err(hold(entry, event, "load game for finish", error)),
+            Err(error) => return Err(hold(entry, game_id, "load game for finish", error)),
         };
-        match record.status {
+        match game.status {
             GameStatus::Running | GameStatus::Paused => {
-                self.move_to_finished(entry, event, &record, finished_at).await?;
+                self.move_to_finished(entry, &game, finished_at).await?;
             }
             GameStatus::Finished => {
-                log!(info, entry, game_id = %event.game_id,
-                    "game finished event observed for already finished game"
-                );
+                log!(info, entry, %game_id, "game finished event observed for already finished game");
             }
-            status => {
-                log!(info, entry, game_id = %event.game_id, current_status = %status, "game finished event ignored for unexpected status");
+            current_status => {
+                log!(
+                    info, entry, %game_id, %current_status,
+                    "game finished event ignored for unexpected status"
+                );
                 return Ok(Advance::Handled);
             }
         }
-        self.evaluate(entry, event).await
+        self.evaluate(entry, game_id).await
     }
 
-    /// Moves the game to finished, unless someone else has changed its status meanwhile.
-    async fn move_to_finished(
-        &self,
-        entry: &Entry,
-        event: &GmEvent,
-        record: &GameRecord,
-        at: SystemTime,
-    ) -> Result<(), Hold> {
-        let (from, to, trigger) = (record.status, GameStatus::Finished, Trigger::RuntimeEvent);
+    /// Moves the game to finished, unless its status has changed since it was read.
+    async fn move_to_finished(&self, entry: &Entry, game: &GameRecord, at: SystemTime) -> Result<(), Hold> {
+        let game_id = &game.game_id;
+        let (from, to, trigger) = (game.status, GameStatus::Finished, Trigger::RuntimeEvent);
         let update = UpdateStatus {
-            game_id: record.game_id.clone(),
+            game_id: game_id.clone(),
             expected_from: from,
             to,
             trigger,
@@ -182,58 +180,57 @@ impl GmEventsHandler {
         match self.games.update_status(update).await {
             Ok(()) => {
                 self.transitions.record_transition(from, to, trigger);
-                log!(info, entry, game_id = %event.game_id, from_status = %from, to_status = %to, trigger = %trigger, "game finished");
-                Ok(())
-            }
-            Err(StoreError::Conflict | StoreError::InvalidTransition) => {
-                log!(info, entry, game_id = %event.game_id,
-                    "game finished transition absorbed by status conflict"
+                log!(
+                    info, entry, %game_id, from_status = %from, to_status = %to, %trigger,
+                    "game finished"
                 );
                 Ok(())
             }
-            Err(error) => Err(hold(entry, event, "transition game to finished", error)),
+            Err(StoreError::Conflict | StoreError::InvalidTransition) => {
+                log!(info, entry, %game_id, "game finished transition absorbed by status conflict");
+                Ok(())
+            }
+            Err(error) => Err(hold(entry, game_id, "transition game to finished", error)),
         }
     }
 
-    /// Has the players of the finished game evaluated. Its record is read again: it knows when the game finished,
-    /// whoever moved it.
-    async fn evaluate(&self, entry: &Entry, event: &GmEvent) -> Outcome {
-        let record = match self.games.get(&event.game_id).await {
-            Ok(record) => record,
-            Err(error) => return Err(hold(entry, event, "reload finished game record", error)),
+    /// Has the finished game's players evaluated.
+    ///
+    /// The game is read again: only its record knows when it finished, whoever it was that moved it.
+    async fn evaluate(&self, entry: &Entry, game_id: &GameId) -> Outcome {
+        let game = match self.games.get(game_id).await {
+            Ok(game) => game,
+            Err(error) => return Err(hold(entry, game_id, "reload finished game record", error)),
         };
-        if record.status != GameStatus::Finished {
+        if game.status != GameStatus::Finished {
             log!(
-                warn,
-                entry,
-                game_id = %event.game_id,
-                current_status = %record.status,
+                warn, entry, %game_id, current_status = %game.status,
                 "game record not finished after transition attempt"
             );
             return Ok(Advance::Handled);
         }
-        let Some(finished_at) = record.finished_at else {
-            log!(warn, entry, game_id = %event.game_id, "finished game missing finished_at");
+        let Some(finished_at) = game.finished_at else {
+            log!(warn, entry, %game_id, "finished game missing finished_at");
             return Ok(Advance::Handled);
         };
-        if let Err(error) = self.capability.evaluate(&record.game_id, finished_at).await {
-            return Err(hold(entry, event, "capability evaluation failed", error));
+        if let Err(error) = self.capability.evaluate(&game.game_id, finished_at).await {
+            return Err(hold(entry, game_id, "capability evaluation failed", error));
         }
-        log!(info, entry, game_id = %event.game_id, "game finished processed");
+        log!(info, entry, %game_id, "game finished processed");
         Ok(Advance::Handled)
     }
 }
 
 /// Says what failed.
-fn warn(entry: &Entry, event: &GmEvent, message: &str, error: &anyhow::Error) {
-    log!(warn, entry, game_id = %event.game_id, err = format_args!("{error:#}"), "{message}");
+fn warn(entry: &Entry, game_id: &GameId, message: &str, error: &anyhow::Error) {
+    log!(warn, entry, %game_id, err = format_args!("{error:#}"), "{message}");
 }
 
 /// Says what failed, and holds the entry for it.
-fn hold(entry: &Entry, event: &GmEvent, message: &'static str, error: impl Into<anyhow::Error>) -> Hold {
+fn hold(entry: &Entry, game_id: &GameId, message: &'static str, error: impl Into<anyhow::Error>) -> Hold {
     let error = error.into();
-    warn(entry, event, message, &error);
-    Hold::from(error.context(message))
+    warn(entry, game_id, message, &error);
+    error.context(message).into()
 }
 
 impl fmt::Debug for GmEventsHandler {

@@ -1,8 +1,8 @@
-//! `player_turn_stats`: JSON, read as the game master's other readers do, which are written in Go.
+//! The field `player_turn_stats`: JSON, read as the original worker reads it, by Go's `encoding/json`.
 //!
-//! Go's `encoding/json` is more lenient than serde: `null` leaves a value as it was, names match whatever their
-//! case, of a repeated name the last wins, half of a surrogate pair becomes U+FFFD, and `-0` is an integer.
-//! Elsewhere it is stricter: an array is no player.
+//! That is more lenient than serde: `null` leaves a value as it was, names match whatever their case, of a repeated
+//! name the last wins, half of a surrogate pair becomes U+FFFD, and `-0` is an integer. In one thing it is stricter:
+//! an array is no player.
 
 use std::borrow::Cow;
 use std::fmt;

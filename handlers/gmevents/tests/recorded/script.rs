@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use stream_runtime::async_trait;
 
 /// What each port answers, call by call.
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Script {
+struct Script {
     update_runtime_snapshot: Answers<Word>,
     get: Answers<Found>,
     update_status: Answers<Word>,
@@ -26,7 +26,7 @@ pub(crate) struct Script {
 }
 
 /// Answers in order; the last one goes on for ever.
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Answers<T>(VecDeque<T>);
 
 impl<T: Clone> Answers<T> {
@@ -82,7 +82,8 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn answering(script: Script) -> Self {
+    pub(crate) fn answering(script: &Value) -> Self {
+        let script = Script::deserialize(script).expect("a script");
         Self {
             script: Mutex::new(script),
             calls: Mutex::default(),
