@@ -22,18 +22,18 @@ pub(super) fn decode(json: &str) -> anyhow::Result<Vec<PlayerObservedStats>> {
         return Ok(Vec::new());
     }
     check_syntax(json)?;
-    let lines: Option<Vec<Option<Line<'_>>>> = serde_json::from_str(json)?;
+    let lines: Option<Vec<Line<'_>>> = serde_json::from_str(json)?;
     lines
         .unwrap_or_default()
         .into_iter()
-        .map(|line| line.unwrap_or_default().validate())
+        .map(Line::validate)
         .collect()
 }
 
 /// Refuses what is no JSON, in parts that are not used too.
 ///
-/// Decoding alone would let control characters pass in strings, since [`Text`] asks for them as bytes. It takes
-/// no stack however deep the values nest.
+/// Decoding alone would let control characters pass in strings, since [`Text`] asks for them as bytes. Neither takes
+/// more stack for values that nest deeper.
 fn check_syntax(json: &str) -> anyhow::Result<()> {
     serde_json::from_str::<IgnoredAny>(json)?;
     ensure!(depth(json) <= MAX_DEPTH, "nested deeper than {MAX_DEPTH}");

@@ -73,13 +73,14 @@ fn what_is_no_array_of_objects_is_refused() {
 }
 
 #[test]
-fn a_null_player_is_one_without_a_user_id() {
+fn a_player_without_a_user_id_is_refused() {
     assert_refused(&[
+        "[{}]",
         "[null]",
         r#"[{"user_id":"u"},null]"#,
-        "[{}]",
-        r#"[{"user_id":" \u00a0"}]"#,
+        r#"[{"user_id":null}]"#,
     ]);
+    assert_refused(&[r#"[{"user_id":""}]"#, r#"[{"user_id":" \u00a0"}]"#]);
 }
 
 #[test]
