@@ -86,9 +86,7 @@ fn finished_at(text: &str) -> anyhow::Result<Option<SystemTime>> {
     let ms: i64 = text.parse()?;
     ensure!(ms > 0, "must be positive");
     let since_epoch = Duration::from_millis(ms.unsigned_abs());
-    let at = UNIX_EPOCH
-        .checked_add(since_epoch)
-        .ok_or_else(|| anyhow!("out of range"))?;
+    let at = UNIX_EPOCH.checked_add(since_epoch).ok_or_else(|| anyhow!("out of range"))?;
     Ok(Some(at))
 }
 

@@ -53,13 +53,7 @@ impl GmEventsHandler {
         capability: Arc<dyn CapabilityEvaluator>,
         transitions: Arc<dyn TransitionRecorder>,
     ) -> Self {
-        Self {
-            games,
-            stats,
-            capability,
-            transitions,
-            clock: Clock::system(),
-        }
+        Self { games, stats, capability, transitions, clock: Clock::system() }
     }
 
     /// Takes the time from `clock`: when a snapshot was applied, and when a game finished whose event doesn't say.
@@ -118,11 +112,7 @@ impl GmEventsHandler {
     /// Saves what the event tells of the game and its players, as far as the stores let it.
     async fn observe(&self, entry: &Entry, event: &GmEvent, at: SystemTime, messages: &Messages) {
         let (game_id, stats) = (&event.game_id, &event.player_stats);
-        let update = UpdateRuntimeSnapshot {
-            game_id: game_id.clone(),
-            snapshot: event.snapshot.clone(),
-            at,
-        };
+        let update = UpdateRuntimeSnapshot { game_id: game_id.clone(), snapshot: event.snapshot.clone(), at };
         match self.games.update_runtime_snapshot(update).await {
             Ok(()) | Err(StoreError::NotFound) => {}
             Err(error) => warn(entry, game_id, messages.snapshot, &error.into()),
@@ -170,13 +160,7 @@ impl GmEventsHandler {
     async fn move_to_finished(&self, entry: &Entry, game: &GameRecord, at: SystemTime) -> Result<(), Hold> {
         let game_id = &game.game_id;
         let (from, to, trigger) = (game.status, GameStatus::Finished, Trigger::RuntimeEvent);
-        let update = UpdateStatus {
-            game_id: game_id.clone(),
-            expected_from: from,
-            to,
-            trigger,
-            at,
-        };
+        let update = UpdateStatus { game_id: game_id.clone(), expected_from: from, to, trigger, at };
         match self.games.update_status(update).await {
             Ok(()) => {
                 self.transitions.record_transition(from, to, trigger);

@@ -61,9 +61,7 @@ fn time(ms: &str) -> anyhow::Result<SystemTime> {
     let ms: i64 = ms.parse()?;
     ensure!(ms > 0, "must be positive");
     let since_epoch = Duration::from_millis(ms.unsigned_abs());
-    UNIX_EPOCH
-        .checked_add(since_epoch)
-        .ok_or_else(|| anyhow!("out of range"))
+    UNIX_EPOCH.checked_add(since_epoch).ok_or_else(|| anyhow!("out of range"))
 }
 
 #[cfg(test)]

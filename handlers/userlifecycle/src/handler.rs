@@ -62,10 +62,7 @@ impl UserLifecycleWorker {
     }
 
     fn registered(&self) -> Option<Arc<dyn UserLifecycleHandler>> {
-        self.registered
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.registered.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -79,12 +76,7 @@ impl Handler for UserLifecycleWorker {
                 Ok(Advance::Handled)
             }
             Err(error) => {
-                log!(
-                    warn,
-                    entry,
-                    err = format_args!("{error:#}"),
-                    "decode user lifecycle event"
-                );
+                log!(warn, entry, err = format_args!("{error:#}"), "decode user lifecycle event");
                 Ok(Advance::skip(error))
             }
         }

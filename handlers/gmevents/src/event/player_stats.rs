@@ -23,11 +23,7 @@ pub(super) fn decode(json: &str) -> anyhow::Result<Vec<PlayerObservedStats>> {
     }
     check_syntax(json)?;
     let lines: Option<Vec<Line<'_>>> = serde_json::from_str(json)?;
-    lines
-        .unwrap_or_default()
-        .into_iter()
-        .map(Line::validate)
-        .collect()
+    lines.unwrap_or_default().into_iter().map(Line::validate).collect()
 }
 
 /// Refuses what is no JSON, in parts that are not used too.

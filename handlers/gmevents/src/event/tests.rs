@@ -9,11 +9,7 @@ fn decode(fields: &[(&str, &[u8])]) -> anyhow::Result<GmEvent> {
 
 /// An update of game `g` that has one field more.
 fn decode_with(name: &str, value: impl AsRef<[u8]>) -> anyhow::Result<GmEvent> {
-    decode(&[
-        ("kind", b"runtime_snapshot_update"),
-        ("game_id", b"g"),
-        (name, value.as_ref()),
-    ])
+    decode(&[("kind", b"runtime_snapshot_update"), ("game_id", b"g"), (name, value.as_ref())])
 }
 
 #[test]
@@ -27,11 +23,7 @@ fn absent_fields_are_as_good_as_empty_ones() {
 
 #[test]
 fn of_a_repeated_field_the_last_counts() {
-    let kinds: [(&str, &[u8]); 3] = [
-        ("kind", b"nonsense"),
-        ("game_id", b"g"),
-        ("kind", b"game_finished"),
-    ];
+    let kinds: [(&str, &[u8]); 3] = [("kind", b"nonsense"), ("game_id", b"g"), ("kind", b"game_finished")];
     assert_eq!(decode(&kinds).unwrap().kind, Kind::GameFinished);
 }
 
@@ -47,44 +39,18 @@ fn white_space_around_a_game_id_is_refused_even_where_it_is_no_ascii() {
 
 #[test]
 fn turns_are_decimal_with_an_optional_sign() {
-    for (turn, number) in [
-        ("+5", 5),
-        ("-0", 0),
-        ("007", 7),
-        ("9223372036854775807", i64::MAX),
-    ] {
-        assert_eq!(
-            decode_with("current_turn", turn).unwrap().snapshot.current_turn,
-            number
-        );
+    for (turn, number) in [("+5", 5), ("-0", 0), ("007", 7), ("9223372036854775807", i64::MAX)] {
+        assert_eq!(decode_with("current_turn", turn).unwrap().snapshot.current_turn, number);
     }
-    for turn in [
-        "+",
-        "-",
-        "+-1",
-        "-1",
-        "1_000",
-        "0x10",
-        " 3",
-        "1.0",
-        "1e3",
-        "٣",
-        "9223372036854775808",
-    ] {
-        assert!(
-            decode_with("current_turn", turn).is_err(),
-            "{turn:?} was accepted"
-        );
+    for turn in ["+", "-", "+-1", "-1", "1_000", "0x10", " 3", "1.0", "1e3", "٣", "9223372036854775808"] {
+        assert!(decode_with("current_turn", turn).is_err(), "{turn:?} was accepted");
     }
 }
 
 #[test]
 fn a_time_of_finish_is_a_positive_number_of_milliseconds() {
     let finished_at = |ms: &str| decode_with("finished_at_ms", ms).map(|event| event.finished_at);
-    assert_eq!(
-        finished_at("1").unwrap(),
-        Some(UNIX_EPOCH + Duration::from_millis(1))
-    );
+    assert_eq!(finished_at("1").unwrap(), Some(UNIX_EPOCH + Duration::from_millis(1)));
     for ms in ["0", "-0", "-1", "1.5", " ", "9223372036854775808"] {
         assert!(finished_at(ms).is_err(), "{ms:?} was accepted");
     }
@@ -118,11 +84,7 @@ fn a_field_that_is_not_utf8_is_refused_where_it_is_read() {
 
 #[test]
 fn an_error_names_the_field() {
-    for (name, value) in [
-        ("current_turn", "-1"),
-        ("player_turn_stats", "["),
-        ("finished_at_ms", "soon"),
-    ] {
+    for (name, value) in [("current_turn", "-1"), ("player_turn_stats", "["), ("finished_at_ms", "soon")] {
         let error = decode_with(name, value).unwrap_err().to_string();
         assert_eq!(error, format!("invalid {name}"));
     }

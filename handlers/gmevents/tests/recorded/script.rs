@@ -32,11 +32,7 @@ struct Answers<T>(VecDeque<T>);
 impl<T: Clone> Answers<T> {
     fn next(&mut self) -> T {
         let last = self.0.len() == 1;
-        let answer = if last {
-            self.0.front().cloned()
-        } else {
-            self.0.pop_front()
-        };
+        let answer = if last { self.0.front().cloned() } else { self.0.pop_front() };
         answer.expect("an answer in the script")
     }
 }
@@ -66,13 +62,8 @@ impl Word {
 #[derive(Clone, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Found {
-    Failure {
-        err: Word,
-    },
-    Record {
-        status: String,
-        finished_at_ms: Option<u64>,
-    },
+    Failure { err: Word },
+    Record { status: String, finished_at_ms: Option<u64> },
 }
 
 /// All four ports in one.
@@ -84,10 +75,7 @@ pub(crate) struct Ports {
 impl Ports {
     pub(crate) fn answering(script: &Value) -> Self {
         let script = Script::deserialize(script).expect("a script");
-        Self {
-            script: Mutex::new(script),
-            calls: Mutex::default(),
-        }
+        Self { script: Mutex::new(script), calls: Mutex::default() }
     }
 
     /// The calls so far, in order, in the words of the recording.
@@ -122,10 +110,7 @@ impl GameStore for Ports {
         self.called(json!({ "call": "get", "game_id": game_id.as_str() }));
         match self.answer(|script| &mut script.get) {
             Found::Failure { err } => Err(err.result().expect_err("a failure in the script")),
-            Found::Record {
-                status,
-                finished_at_ms,
-            } => Ok(GameRecord {
+            Found::Record { status, finished_at_ms } => Ok(GameRecord {
                 game_id: game_id.clone(),
                 status: status.parse().expect("a status in the script"),
                 finished_at: finished_at_ms.map(|ms| UNIX_EPOCH + Duration::from_millis(ms)),

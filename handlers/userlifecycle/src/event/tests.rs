@@ -25,10 +25,7 @@ fn event_with(name: &str, value: &str) -> UserLifecycleEvent {
 #[track_caller]
 fn assert_refused(name: &str, values: &[&str]) {
     for value in values {
-        assert!(
-            decode_with(name, value).is_err(),
-            "{name} = {value:?} was accepted"
-        );
+        assert!(decode_with(name, value).is_err(), "{name} = {value:?} was accepted");
     }
 }
 
@@ -53,10 +50,7 @@ fn white_space_is_trimmed_from_the_user_and_kept_elsewhere() {
     assert_eq!(event_with("user_id", " \u{a0}u v\u{85}\n").user_id, "u v");
     assert_eq!(event_with("source", " admin ").source, " admin ");
     let spaced = format!("{BLOCKED} ");
-    assert_eq!(
-        decode_with("event_type", &spaced).unwrap(),
-        Decoded::UnknownType(spaced)
-    );
+    assert_eq!(decode_with("event_type", &spaced).unwrap(), Decoded::UnknownType(spaced));
 }
 
 #[test]
@@ -77,10 +71,7 @@ fn an_unknown_type_excuses_nothing_else() {
         ];
         decode(&Entry::new("s", EntryId::new(1, 0), fields))
     };
-    assert_eq!(
-        decode(b"u", b"x").unwrap(),
-        Decoded::UnknownType("user.lifecycle.renamed".to_owned())
-    );
+    assert_eq!(decode(b"u", b"x").unwrap(), Decoded::UnknownType("user.lifecycle.renamed".to_owned()));
     assert!(decode(b"", b"x").is_err());
     assert!(decode(b"u", b"\xff").is_err());
 }
@@ -93,21 +84,7 @@ fn times_are_positive_decimal_milliseconds_with_an_optional_sign() {
     }
     assert_refused(
         "occurred_at_ms",
-        &[
-            "0",
-            "-0",
-            "-1",
-            "+",
-            "-",
-            " 7",
-            "7 ",
-            "1_0",
-            "0x7",
-            "7.0",
-            "1e3",
-            "٣",
-            "9223372036854775808",
-        ],
+        &["0", "-0", "-1", "+", "-", " 7", "7 ", "1_0", "0x7", "7.0", "1e3", "٣", "9223372036854775808"],
     );
 }
 

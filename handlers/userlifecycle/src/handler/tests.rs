@@ -34,11 +34,7 @@ impl UserLifecycleHandler for Broken {
 }
 
 fn deleted() -> Entry {
-    let fields = [
-        ("event_type", "user.lifecycle.deleted"),
-        ("user_id", "u"),
-        ("occurred_at_ms", "7"),
-    ];
+    let fields = [("event_type", "user.lifecycle.deleted"), ("user_id", "u"), ("occurred_at_ms", "7")];
     Entry::new("user:lifecycle_events", EntryId::new(1, 0), fields)
 }
 
@@ -74,9 +70,6 @@ async fn a_hold_tells_what_failed_and_why() {
     let worker = UserLifecycleWorker::new();
     worker.set_handler(Some(Arc::new(Broken)));
     let hold = worker.handle(&deleted()).await.unwrap_err();
-    assert_eq!(
-        hold.to_string(),
-        "handle user lifecycle event: block the user: connection refused"
-    );
+    assert_eq!(hold.to_string(), "handle user lifecycle event: block the user: connection refused");
     assert_eq!(hold.retry_after, None);
 }

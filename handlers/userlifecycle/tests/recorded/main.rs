@@ -3,11 +3,7 @@
 //! Every `*.jsonl` file in `tests/vectors` counts, one case a line: the entry, the answers of the handler, and what
 //! the worker made of them.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on panics"
-)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
 
 mod log_lines;
 mod script;
@@ -91,12 +87,7 @@ async fn replay(case: &Case, log: &LogLines) -> Vec<String> {
     ["outcome", "calls", "log lines", "log fields"]
         .into_iter()
         .filter(|what| recorded[what] != now[what])
-        .map(|what| {
-            format!(
-                "{}: {what}\n  recorded {}\n  now      {}",
-                case.name, recorded[what], now[what]
-            )
-        })
+        .map(|what| format!("{}: {what}\n  recorded {}\n  now      {}", case.name, recorded[what], now[what]))
         .collect()
 }
 

@@ -31,10 +31,7 @@ pub(crate) struct ScriptedHandler {
 
 impl ScriptedHandler {
     pub(crate) fn answering(script: &Script) -> Self {
-        Self {
-            answers: script.handler.clone(),
-            calls: Mutex::default(),
-        }
+        Self { answers: script.handler.clone(), calls: Mutex::default() }
     }
 
     /// The calls so far, in order, in the words of the recording.
@@ -44,11 +41,7 @@ impl ScriptedHandler {
 
     /// Answers in order; the last one goes on for ever.
     fn answer(&self, call: usize) -> Answer {
-        *self
-            .answers
-            .get(call)
-            .or(self.answers.last())
-            .expect("an answer in the script")
+        *self.answers.get(call).or(self.answers.last()).expect("an answer in the script")
     }
 }
 
@@ -66,10 +59,7 @@ impl UserLifecycleHandler for ScriptedHandler {
 }
 
 fn as_recorded(event: &UserLifecycleEvent) -> Value {
-    let occurred_at = event
-        .occurred_at
-        .duration_since(UNIX_EPOCH)
-        .expect("a time after 1970");
+    let occurred_at = event.occurred_at.duration_since(UNIX_EPOCH).expect("a time after 1970");
     json!({
         "call": "on_event",
         "entry_id": event.entry_id.to_string(),

@@ -6,14 +6,7 @@ type Row = (String, i64, i64, i64);
 fn rows(json: &str) -> anyhow::Result<Vec<Row>> {
     let rows = decode(json)?
         .into_iter()
-        .map(|player| {
-            (
-                player.user_id,
-                player.planets,
-                player.population,
-                player.ships_built,
-            )
-        })
+        .map(|player| (player.user_id, player.planets, player.population, player.ships_built))
         .collect();
     Ok(rows)
 }
@@ -43,43 +36,19 @@ fn nested(levels: usize) -> String {
 
 #[test]
 fn blank_and_null_documents_have_no_players() {
-    for json in [
-        "",
-        " ",
-        "\t\n",
-        "\u{a0}\u{85}\u{3000}",
-        "null",
-        " null\n",
-        "[]",
-        "[ ]",
-    ] {
+    for json in ["", " ", "\t\n", "\u{a0}\u{85}\u{3000}", "null", " null\n", "[]", "[ ]"] {
         assert_eq!(rows(json).unwrap(), [], "{json:?}");
     }
 }
 
 #[test]
 fn what_is_no_array_of_objects_is_refused() {
-    assert_refused(&[
-        "{}",
-        "7",
-        "\"x\"",
-        "true",
-        "[1]",
-        "[\"u\"]",
-        "[false]",
-        "[[]]",
-        r#"[["u",1,2,3]]"#,
-    ]);
+    assert_refused(&["{}", "7", "\"x\"", "true", "[1]", "[\"u\"]", "[false]", "[[]]", r#"[["u",1,2,3]]"#]);
 }
 
 #[test]
 fn a_player_without_a_user_id_is_refused() {
-    assert_refused(&[
-        "[{}]",
-        "[null]",
-        r#"[{"user_id":"u"},null]"#,
-        r#"[{"user_id":null}]"#,
-    ]);
+    assert_refused(&["[{}]", "[null]", r#"[{"user_id":"u"},null]"#, r#"[{"user_id":null}]"#]);
     assert_refused(&[r#"[{"user_id":""}]"#, r#"[{"user_id":" \u00a0"}]"#]);
 }
 
@@ -129,28 +98,13 @@ fn a_value_of_the_wrong_type_is_refused_even_if_a_later_one_is_right() {
 
 #[test]
 fn counts_are_integers_as_they_are_written() {
-    for (written, number) in [
-        ("0", 0),
-        ("-0", 0),
-        ("9007199254740993", 9_007_199_254_740_993),
-        (" 7 ", 7),
-    ] {
+    for (written, number) in [("0", 0), ("-0", 0), ("9007199254740993", 9_007_199_254_740_993), (" 7 ", 7)] {
         let players = rows(&format!(r#"[{{"user_id":"u","planets":{written}}}]"#));
         assert_eq!(players.unwrap(), [row("u", number, 0, 0)], "{written}");
     }
-    for written in [
-        "1.0",
-        "-0.0",
-        "1e3",
-        "0e0",
-        "1E+2",
-        "9223372036854775808",
-        "1e999",
-        "-1",
-        "+1",
-        "01",
-        "0x1",
-    ] {
+    for written in
+        ["1.0", "-0.0", "1e3", "0e0", "1E+2", "9223372036854775808", "1e999", "-1", "+1", "01", "0x1"]
+    {
         assert_refused(&[&format!(r#"[{{"user_id":"u","planets":{written}}}]"#)]);
     }
 }
