@@ -7,6 +7,8 @@ mod committer;
 mod config;
 mod consumer;
 mod delivery;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod entry;
 mod handler;
 pub mod middleware;
