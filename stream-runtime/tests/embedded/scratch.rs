@@ -1,6 +1,6 @@
 //! What the tests share: a directory of their own, a clock to set, short ways to read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,12 +26,6 @@ impl Scratch {
 
     pub(crate) fn open(&self) -> EmbeddedBackend {
         EmbeddedBackend::open(self.file()).unwrap()
-    }
-}
-
-impl AsRef<Path> for Scratch {
-    fn as_ref(&self) -> &Path {
-        &self.0
     }
 }
 
