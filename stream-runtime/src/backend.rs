@@ -1,6 +1,5 @@
 //! Where streams and checkpoints live: what the loop asks of Redis, of a local file, or of a backend of yours.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +68,71 @@ pub enum Read {
     Batch(Batch),
     /// No entry came while it waited: the consumer has caught up.
     Idle,
+    /// The stream is not the one that was read before: entries are missing, or it is another.
+    Found {
+        /// What happened.
+        finding: Finding,
+        /// Where to go on: the next read starts after it.
+        resume: Checkpoint,
+    },
+}
+
+/// What a backend noticed that Redis does not tell: a stream that lost entries before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Finding {
+    /// Entries were trimmed away before they were read.
+    Trimmed {
+        /// How many.
+        lost: u64,
+        /// Whether the number is exact; otherwise at most so many, some of them deleted by `XDEL`.
+        exact: bool,
+    },
+    /// The last entries that were read are not in the stream any more, older ones are: a failover, or an old
+    /// snapshot, lost writes. Reading goes back to the newest entry that is still there; entries may come twice.
+    HistoryLost,
+    /// None of the entries that were read is in the stream: it was deleted and made anew. Reading starts over.
+    Recreated,
+    /// Entries were deleted by `XDEL` before they were read: somebody wanted it so.
+    Deleted {
+        /// At most so many.
+        at_most: u64,
+    },
+}
+
+impl Finding {
+    /// Whether entries may be missing that nobody wanted to delete.
+    pub fn is_gap(&self) -> bool {
+        !matches!(self, Self::Deleted { .. })
+    }
+
+    /// The finding in one word, for logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Trimmed { .. } => "trimmed",
+            Self::HistoryLost => "history_lost",
+            Self::Recreated => "recreated",
+            Self::Deleted { .. } => "deleted",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trimmed { lost, exact: true } => {
+                write!(f, "{lost} entries were trimmed before they were read")
+            }
+            Self::Trimmed { lost, exact: false } => {
+                write!(f, "up to {lost} entries were trimmed before they were read")
+            }
+            Self::HistoryLost => f.write_str("the stream lost its last entries, as in a failover"),
+            Self::Recreated => f.write_str("the stream was deleted and made anew"),
+            Self::Deleted { at_most } => {
+                write!(f, "up to {at_most} entries were deleted before they were read")
+            }
+        }
+    }
 }
 
 /// The entries of one read.
@@ -79,8 +143,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of entries in the order of the stream, and what the backend wants to know again of a checkpoint
-    /// at one of them. `None` without entries.
+    /// A batch of entries in the order of the stream, and the mark of checkpoints at them. `None` without entries.
     pub fn new(entries: Vec<Entry>, mark: Option<Mark>) -> Option<Self> {
         (!entries.is_empty()).then_some(Self { entries, mark })
     }
@@ -120,7 +183,8 @@ pub enum Presence {
 pub struct Checkpoint {
     /// The last entry that advanced; [`EntryId::ZERO`] before the first.
     pub id: EntryId,
-    /// What the backend that read the entry wants to know again.
+    /// What the backend that read the entry wants to know again. A checkpoint without it, as one that was written
+    /// by hand, is as good for reading on.
     pub mark: Option<Mark>,
 }
 
@@ -131,19 +195,28 @@ impl Checkpoint {
     }
 }
 
-/// A value of the backend's own that travels with a batch and with its checkpoints. Opaque to the loop.
+/// What a backend wants to know again of a checkpoint, beside its id. Opaque to the loop.
+///
+/// It travels with a batch and becomes text where a checkpoint is stored, so that nothing is computed for the
+/// entries in between.
 #[derive(Clone)]
-pub struct Mark(Arc<dyn Any + Send + Sync>);
+pub struct Mark(Arc<dyn Fn(EntryId) -> String + Send + Sync>);
 
 impl Mark {
-    /// A mark that holds `value`.
-    pub fn new<T: Any + Send + Sync>(value: T) -> Self {
-        Self(Arc::new(value))
+    /// A mark whose text for the checkpoint at an id is computed when it is stored. The text is of one line.
+    pub fn new(text: impl Fn(EntryId) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(text))
     }
 
-    /// The value, where it is a `T`.
-    pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+    /// The mark of a stored checkpoint.
+    pub fn stored(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::new(move |_| text.clone())
+    }
+
+    /// The text for the checkpoint at `id`.
+    pub fn text(&self, id: EntryId) -> String {
+        (self.0)(id)
     }
 }
 

@@ -50,6 +50,8 @@ pub struct ConsumerConfig {
     pub handler_timeout: Duration,
     /// The short retries within one delivery.
     pub retry: RetryConfig,
+    /// What to do where the stream lost entries before they were read; default `continue`.
+    pub on_gap: OnGap,
 }
 
 impl Default for ConsumerConfig {
@@ -62,6 +64,7 @@ impl Default for ConsumerConfig {
             hold_backoff: BackoffConfig { min: Duration::from_millis(100), max: Duration::from_secs(30) },
             handler_timeout: Duration::from_secs(30),
             retry: RetryConfig::default(),
+            on_gap: OnGap::Continue,
         }
     }
 }
@@ -140,6 +143,19 @@ impl Default for RetryConfig {
         let backoff = BackoffConfig { min: Duration::from_millis(10), max: Duration::from_millis(200) };
         Self { retries: 2, backoff }
     }
+}
+
+/// What to do where the stream lost entries before they were read. Written `continue` or `hold`.
+///
+/// Either way it is reported: an error in the log, a counter, a place in the status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGap {
+    /// Go on with what there is.
+    #[default]
+    Continue,
+    /// Stop there, unready, until somebody has looked and started the worker again with `continue`.
+    Hold,
 }
 
 /// Where a consumer starts when no offset is stored for it. Written `beginning`, `latest`, or an entry id.

@@ -4,6 +4,7 @@
 //! the reader ([`reader`]) reads ahead of it and the committer follows behind.
 
 mod reader;
+mod report;
 mod session;
 
 use std::fmt;

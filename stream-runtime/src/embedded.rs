@@ -94,15 +94,8 @@ impl EmbeddedBackend {
         let file = Arc::new(File::open(path.as_ref())?);
         let wakes = Arc::new(Wakes::default());
         let writer = Writer::start(Arc::clone(&file), Arc::clone(&wakes))?;
-        let shared = Shared {
-            file,
-            wakes,
-            writer,
-            clock,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { file, wakes, writer, clock };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Adds an entry to a stream, which need not exist before, and returns its id.
@@ -129,15 +122,10 @@ impl EmbeddedBackend {
         let value = fields::encode(fields)?;
         let clock = self.shared.clock.clone();
         let name = stream.to_owned();
-        let added = self
-            .shared
-            .writer
-            .change(move |tables| tables.append(&name, &value, clock.now()))
-            .await?;
+        let added =
+            self.shared.writer.change(move |tables| tables.append(&name, &value, clock.now())).await?;
         added.ok_or_else(|| {
-            BackendError::configuration(anyhow!(
-                "stream {stream:?} has used up all ids, nothing can follow"
-            ))
+            BackendError::configuration(anyhow!("stream {stream:?} has used up all ids, nothing can follow"))
         })
     }
 
@@ -149,10 +137,7 @@ impl EmbeddedBackend {
     /// when the future is dropped.
     pub async fn trim(&self, stream: &str, max_len: u64) -> Result<u64, BackendError> {
         let stream = stream.to_owned();
-        self.shared
-            .writer
-            .change(move |tables| tables.trim(&stream, max_len))
-            .await
+        self.shared.writer.change(move |tables| tables.trim(&stream, max_len)).await
     }
 }
 
@@ -169,9 +154,7 @@ impl Backend for EmbeddedBackend {
 
 impl fmt::Debug for EmbeddedBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedBackend")
-            .field("path", &self.shared.file.path())
-            .finish_non_exhaustive()
+        f.debug_struct("EmbeddedBackend").field("path", &self.shared.file.path()).finish_non_exhaustive()
     }
 }
 

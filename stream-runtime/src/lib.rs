@@ -24,14 +24,15 @@ mod trouble;
 
 pub use async_trait::async_trait;
 pub use backend::{
-    Backend, BackendError, Batch, Checkpoint, ErrorKind, Limit, Mark, OffsetStore, Presence, Read, Source,
+    Backend, BackendError, Batch, Checkpoint, ErrorKind, Finding, Limit, Mark, OffsetStore, Presence, Read,
+    Source,
 };
 pub use clock::Clock;
-pub use config::{BackoffConfig, BatchConfig, ConsumerConfig, RetryConfig, RuntimeConfig, StartAt};
+pub use config::{BackoffConfig, BatchConfig, ConsumerConfig, OnGap, RetryConfig, RuntimeConfig, StartAt};
 pub use consumer::Consumer;
 pub use delivery::Delivery;
 pub use entry::{DecodeError, Entry, EntryId, FieldError, Fields, PageBuilder, ParseEntryIdError};
 pub use handler::{Handler, HandlerFn, HandlerService, handler_fn};
 pub use outcome::{Advance, Hold, Outcome};
 pub use runtime::{ConfigError, Runtime, RuntimeHandle};
-pub use status::{ConsumerState, ConsumerStatus, Counts, HeldEntry, LastError};
+pub use status::{ConsumerState, ConsumerStatus, Counts, Gap, HeldEntry, LastError};

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use async_trait::async_trait;
 
-use crate::backend::{BackendError, Checkpoint, ErrorKind, OffsetStore};
+use crate::backend::{BackendError, Checkpoint, ErrorKind, Mark, OffsetStore};
 use crate::entry::EntryId;
 
 #[cfg(test)]
@@ -33,7 +33,8 @@ pub(crate) enum Swap {
     Found(Option<String>),
 }
 
-/// The record: `1 EPOCH OWNER ID`, separated by spaces; `ID` is `-` before the first commit.
+/// The record: `1 EPOCH OWNER ID MARK`, separated by spaces. `ID` is `-` before the first commit; the mark is the
+/// backend's, and may be missing.
 ///
 /// The epoch grows with each claim. The owner is a random number of one claim's, so that two workers that claim
 /// at the same moment do not take each other's record for their own. A bare id, as the original workers stored
@@ -43,15 +44,17 @@ struct Record {
     epoch: u64,
     owner: u64,
     id: Option<EntryId>,
+    mark: Option<String>,
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1 {} {:016x} ", self.epoch, self.owner)?;
         match self.id {
-            Some(id) => write!(f, "{id}"),
-            None => f.write_str("-"),
+            Some(id) => write!(f, "{id}")?,
+            None => f.write_str("-")?,
         }
+        self.mark.as_ref().map_or(Ok(()), |mark| write!(f, " {mark}"))
     }
 }
 
@@ -59,10 +62,11 @@ impl FromStr for Record {
     type Err = BackendError;
 
     fn from_str(text: &str) -> Result<Self, BackendError> {
-        let parts: Vec<&str> = text.split(' ').collect();
+        let parts: Vec<&str> = text.splitn(5, ' ').collect();
         let record = match parts[..] {
-            [id] => id.parse().ok().map(|id| Self { epoch: 0, owner: 0, id: Some(id) }),
-            ["1", epoch, owner, id] => Self::from_parts(epoch, owner, id),
+            [id] => id.parse().ok().map(|id| Self { epoch: 0, owner: 0, id: Some(id), mark: None }),
+            ["1", epoch, owner, id] => Self::from_parts(epoch, owner, id, None),
+            ["1", epoch, owner, id, mark] => Self::from_parts(epoch, owner, id, Some(mark)),
             _ => None,
         };
         record.ok_or_else(|| {
@@ -75,9 +79,17 @@ impl FromStr for Record {
 }
 
 impl Record {
-    fn from_parts(epoch: &str, owner: &str, id: &str) -> Option<Self> {
-        let id = if id == "-" { None } else { Some(id.parse().ok()?) };
-        Some(Self { epoch: epoch.parse().ok()?, owner: u64::from_str_radix(owner, 16).ok()?, id })
+    fn from_parts(epoch: &str, owner: &str, id: &str, mark: Option<&str>) -> Option<Self> {
+        Some(Self {
+            epoch: epoch.parse().ok()?,
+            owner: u64::from_str_radix(owner, 16).ok()?,
+            id: if id == "-" { None } else { Some(id.parse().ok()?) },
+            mark: mark.map(str::to_owned),
+        })
+    }
+
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        Some(Checkpoint { id: self.id?, mark: self.mark.as_ref().map(Mark::stored) })
     }
 }
 
@@ -103,11 +115,8 @@ impl<R: Register> Offsets<R> {
     fn claim_over(&self, found: Option<&Record>) -> Record {
         let found_epoch = found.map_or(0, |found| found.epoch);
         let last_epoch = self.ours.as_ref().map_or(found_epoch, |ours| ours.epoch.max(found_epoch));
-        Record {
-            epoch: last_epoch.saturating_add(1),
-            owner: self.owner,
-            id: found.and_then(|found| found.id),
-        }
+        let (id, mark) = found.map_or((None, None), |found| (found.id, found.mark.clone()));
+        Record { epoch: last_epoch.saturating_add(1), owner: self.owner, id, mark }
     }
 
     /// What a record says that is not the one we wrote last. A newer claim supersedes us; an older record, a
@@ -140,7 +149,7 @@ impl<R: Register> OffsetStore for Offsets<R> {
             if self.ours.is_some() {
                 if let Some(found) = found.as_ref().filter(|found| found.owner == self.owner) {
                     self.ours = Some(found.clone());
-                    return Ok(found.id.map(Checkpoint::at));
+                    return Ok(found.checkpoint());
                 }
                 let error = self.judge(found.as_ref());
                 if error.kind() == ErrorKind::Superseded {
@@ -150,9 +159,9 @@ impl<R: Register> OffsetStore for Offsets<R> {
             let claim = self.claim_over(found.as_ref());
             // Where somebody wrote between our look and our claim, look again.
             if let Swap::Done = self.register.swap(text.as_deref(), &claim.to_string()).await? {
-                let id = claim.id;
+                let checkpoint = claim.checkpoint();
                 self.ours = Some(claim);
-                return Ok(id.map(Checkpoint::at));
+                return Ok(checkpoint);
             }
         }
     }
@@ -161,7 +170,8 @@ impl<R: Register> OffsetStore for Offsets<R> {
         let Some(mut expected) = self.ours.clone() else {
             return Err(BackendError::new(ErrorKind::Conflict, anyhow!("the consumer is not claimed yet")));
         };
-        let new = Record { id: Some(checkpoint.id), ..expected.clone() };
+        let mark = checkpoint.mark.map(|mark| mark.text(checkpoint.id));
+        let new = Record { id: Some(checkpoint.id), mark, ..expected.clone() };
         loop {
             let swap = self.register.swap(Some(&expected.to_string()), &new.to_string()).await?;
             let Swap::Found(text) = swap else {

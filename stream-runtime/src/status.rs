@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Finding};
 use crate::clock::Clock;
 use crate::entry::EntryId;
 use crate::outcome::Advance;
@@ -30,6 +30,8 @@ pub struct ConsumerStatus {
     pub held: Option<HeldEntry>,
     /// The last error of the backend, also when it has passed since.
     pub last_error: Option<LastError>,
+    /// The last gap in the stream that was found: entries that were lost before they were read.
+    pub last_gap: Option<Gap>,
 }
 
 impl ConsumerStatus {
@@ -54,6 +56,9 @@ pub enum ConsumerState {
     Held,
     /// The backend fails: see [`ConsumerStatus::last_error`]. It tries again.
     Failing,
+    /// Stopped at a gap in the stream, as [`OnGap::Hold`](crate::OnGap::Hold) asks: see
+    /// [`ConsumerStatus::last_gap`].
+    Gap,
     /// Another worker has claimed the consumer: this one has stopped handling for good.
     Superseded,
     /// Ended by shutdown.
@@ -68,6 +73,7 @@ impl fmt::Display for ConsumerState {
             Self::Handling => "handling",
             Self::Held => "held",
             Self::Failing => "failing",
+            Self::Gap => "gap",
             Self::Superseded => "superseded",
             Self::Stopped => "stopped",
         })
@@ -86,6 +92,8 @@ pub struct Counts {
     pub holds: u64,
     /// Held entries that were passed because somebody deleted them from the stream.
     pub deleted: u64,
+    /// Gaps that were found in the stream.
+    pub gaps: u64,
 }
 
 /// An entry that is held.
@@ -100,6 +108,18 @@ pub struct HeldEntry {
     pub deliveries: u64,
     /// Why it was held the last time.
     pub cause: String,
+}
+
+/// A gap in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// When it was found.
+    pub at: SystemTime,
+    /// What happened to the stream.
+    pub finding: Finding,
+    /// Where reading goes on: after this entry.
+    pub resume: EntryId,
 }
 
 /// An error of the backend.
@@ -129,6 +149,7 @@ struct State {
     counts: Counts,
     held: Option<HeldEntry>,
     last_error: Option<LastError>,
+    last_gap: Option<Gap>,
 }
 
 impl StatusCell {
@@ -141,6 +162,7 @@ impl StatusCell {
             counts: Counts::default(),
             held: None,
             last_error: None,
+            last_gap: None,
         };
         Self { consumer, stream, clock, state: Mutex::new(state) }
     }
@@ -166,6 +188,7 @@ impl StatusCell {
             counts: state.counts,
             held: state.held.clone(),
             last_error: state.last_error.clone(),
+            last_gap: state.last_gap.clone(),
         }
     }
 
@@ -228,6 +251,14 @@ impl StatusCell {
         state.counts.deleted += 1;
     }
 
+    /// The stream lost entries before they were read.
+    pub(crate) fn gap(&self, finding: Finding, resume: EntryId) {
+        let at = self.clock.now();
+        let mut state = self.lock();
+        state.counts.gaps += 1;
+        state.last_gap = Some(Gap { at, finding, resume });
+    }
+
     /// A kind of work failed.
     pub(crate) fn trouble(&self, work: Work, error: &BackendError) {
         let last_error = LastError { at: self.clock.now(), message: error.to_string() };
@@ -251,7 +282,7 @@ impl StatusCell {
 impl State {
     fn shown(&self) -> ConsumerState {
         match self.activity {
-            ended @ (ConsumerState::Superseded | ConsumerState::Stopped) => ended,
+            ended @ (ConsumerState::Gap | ConsumerState::Superseded | ConsumerState::Stopped) => ended,
             _ if !self.troubles.is_empty() => ConsumerState::Failing,
             activity => activity,
         }

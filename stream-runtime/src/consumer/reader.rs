@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::backend::{Batch, Checkpoint, Limit, Read, Source};
+use crate::backend::{Batch, Checkpoint, Finding, Limit, Read, Source};
 use crate::config::ConsumerConfig;
 use crate::trouble::Trouble;
 
@@ -14,6 +14,11 @@ pub(super) enum Arrival {
     Batch(Batch),
     /// Nothing came for the time of a block timeout.
     Idle,
+    /// The stream is not the one that was read before; the reader goes on after `resume`.
+    Found {
+        finding: Finding,
+        resume: Checkpoint,
+    },
 }
 
 pub(super) struct Reader {
@@ -49,6 +54,11 @@ impl Reader {
                 Ok(Read::Idle) => {
                     self.trouble.over();
                     place.send(Arrival::Idle);
+                }
+                Ok(Read::Found { finding, resume }) => {
+                    self.trouble.over();
+                    self.after = resume.clone();
+                    place.send(Arrival::Found { finding, resume });
                 }
                 Err(error) => {
                     drop(place);

@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use super::Worker;
 use super::reader::{Arrival, Reader};
-use crate::backend::{BackendError, Batch, Checkpoint, ErrorKind, OffsetStore, Presence, Source};
+use super::{Worker, report};
+use crate::backend::{BackendError, Batch, Checkpoint, ErrorKind, Finding, OffsetStore, Presence, Source};
 use crate::backoff::{Backoff, Jitter};
 use crate::committer::Committer;
+use crate::config::OnGap;
 use crate::delivery::Delivery;
 use crate::entry::{Entry, EntryId};
 use crate::outcome::{Advance, Hold, Outcome};
@@ -113,8 +114,32 @@ impl<'worker> Session<'worker> {
                     Some(Arrival::Batch(batch)) => return Ok(batch),
                     // Nobody commits while nothing comes: the moment to see whether we are still the one.
                     Some(Arrival::Idle) => self.committer.verify(),
+                    Some(Arrival::Found { finding, resume }) => self.found(finding, resume).await?,
                     None => return Err(reader_died()),
                 },
+            }
+        }
+    }
+
+    /// The stream lost entries before they were read. All that came before the finding is settled.
+    async fn found(&mut self, finding: Finding, resume: Checkpoint) -> Result<(), End> {
+        report::finding(&self.worker.status, finding, resume.id);
+        if finding.is_gap() && self.worker.consumer.config.on_gap == OnGap::Hold {
+            return self.stop_at_gap().await;
+        }
+        // Committed, so that the next start does not find the same again.
+        self.committer.settle(resume);
+        Ok(())
+    }
+
+    /// Handles nothing more. What was handled before is committed.
+    async fn stop_at_gap(&mut self) -> Result<(), End> {
+        self.worker.status.turn_to(ConsumerState::Gap);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.shutdown.requested() => return Err(End::Drain),
+                committed = self.committer.step() => self.worker.status.committed(committed?),
             }
         }
     }
@@ -165,7 +190,7 @@ impl<'worker> Session<'worker> {
             delivery.redelivery += 1;
             delivery.held_since.get_or_insert_with(Instant::now);
             if self.wait_held(entry.id(), delay, &mut look_at).await? == Waited::Deleted {
-                self.say_deleted(&delivery);
+                report::deleted(&self.worker.status, &delivery);
                 stack.idle();
                 return Ok(());
             }
@@ -228,18 +253,6 @@ impl<'worker> Session<'worker> {
                 Err(error) => *look_at += self.inspect_trouble.happened(&error),
             }
         }
-    }
-
-    fn say_deleted(&self, delivery: &Delivery) {
-        self.worker.status.deleted();
-        tracing::warn!(
-            target: "stream_runtime",
-            consumer = %delivery.consumer,
-            stream = delivery.entry.stream(),
-            stream_entry_id = %delivery.entry.id(),
-            deliveries = delivery.redelivery,
-            "held entry was deleted from the stream: passing it",
-        );
     }
 }
 

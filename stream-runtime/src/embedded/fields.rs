@@ -28,9 +28,7 @@ fn push(value: &mut Vec<u8>, text: &[u8]) -> Result<(), BackendError> {
     let length = match u32::try_from(text.len()) {
         Ok(length) if text.len() <= MAX_VALUE.saturating_sub(value.len() + LENGTH) => length,
         _ => {
-            return Err(BackendError::configuration(anyhow!(
-                "an entry may have at most {MAX_VALUE} bytes"
-            )));
+            return Err(BackendError::configuration(anyhow!("an entry may have at most {MAX_VALUE} bytes")));
         }
     };
     value.extend_from_slice(&length.to_le_bytes());

@@ -32,10 +32,7 @@ enum State {
 
 impl File {
     pub(super) fn open(path: &Path) -> Result<Self, BackendError> {
-        Ok(Self {
-            state: RwLock::new(State::Open(create(path)?)),
-            path: path.to_owned(),
-        })
+        Ok(Self { state: RwLock::new(State::Open(create(path)?)), path: path.to_owned() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -123,10 +120,7 @@ fn prepare(path: &Path, opened: Result<Database, DatabaseError>) -> Result<Datab
     let database = opened.map_err(|error| backend_error(path, error.into()))?;
     match tables::prepare(&database) {
         Ok(None) => Ok(database),
-        Ok(Some(refusal)) => Err(BackendError::configuration(anyhow!(
-            "{}: {refusal}",
-            path.display()
-        ))),
+        Ok(Some(refusal)) => Err(BackendError::configuration(anyhow!("{}: {refusal}", path.display()))),
         Err(error) => Err(backend_error(path, error)),
     }
 }
@@ -141,10 +135,7 @@ fn backend_error(path: &Path, error: redb::Error) -> BackendError {
         }
         _ => "the embedded backend's file",
     };
-    BackendError::new(
-        kind,
-        anyhow::Error::new(error).context(format!("{}: {text}", path.display())),
-    )
+    BackendError::new(kind, anyhow::Error::new(error).context(format!("{}: {text}", path.display())))
 }
 
 /// An error of the disk may pass; one of what is on it does not.

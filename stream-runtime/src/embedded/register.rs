@@ -16,10 +16,7 @@ pub(super) struct FileRegister {
 
 impl FileRegister {
     pub(super) fn new(shared: Arc<Shared>, consumer: &str) -> Self {
-        Self {
-            shared,
-            consumer: consumer.into(),
-        }
+        Self { shared, consumer: consumer.into() }
     }
 }
 
@@ -39,9 +36,6 @@ impl Register for FileRegister {
         let consumer = Arc::clone(&self.consumer);
         let expected = expected.map(str::to_owned);
         let new = new.to_owned();
-        self.shared
-            .writer
-            .change(move |tables| tables.swap(&consumer, expected.as_deref(), &new))
-            .await
+        self.shared.writer.change(move |tables| tables.swap(&consumer, expected.as_deref(), &new)).await
     }
 }

@@ -23,11 +23,7 @@ pub(super) struct FileSource {
 
 impl FileSource {
     pub(super) fn new(shared: Arc<Shared>, stream: &str) -> Self {
-        Self {
-            wake: shared.wakes.of(stream),
-            stream: stream.into(),
-            shared,
-        }
+        Self { wake: shared.wakes.of(stream), stream: stream.into(), shared }
     }
 
     /// Asks a question about the stream.
@@ -36,9 +32,7 @@ impl FileSource {
         question: impl FnOnce(&ReadTransaction, &Arc<str>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, BackendError> {
         let stream = Arc::clone(&self.stream);
-        self.shared
-            .query(move |transaction| question(transaction, &stream))
-            .await
+        self.shared.query(move |transaction| question(transaction, &stream)).await
     }
 }
 
@@ -72,8 +66,7 @@ impl Source for FileSource {
     }
 
     async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
-        self.query(move |transaction, name| presence(transaction, name, id))
-            .await
+        self.query(move |transaction, name| presence(transaction, name, id)).await
     }
 }
 
@@ -103,10 +96,7 @@ fn entries_after(
             let text = format!("entry {id} of stream {name:?} is damaged");
             return Err(redb::Error::Corrupted(text));
         };
-        bytes += fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>();
+        bytes += fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         page.entry(id, fields);
         if bytes >= limit.bytes {
             break;
@@ -129,9 +119,5 @@ fn presence(transaction: &ReadTransaction, name: &str, id: EntryId) -> Result<Pr
         Some((first, _)) => stream.key(id) < first.value(),
         None => id <= stream.last,
     };
-    Ok(if before_all {
-        Presence::Trimmed
-    } else {
-        Presence::Unclear
-    })
+    Ok(if before_all { Presence::Trimmed } else { Presence::Unclear })
 }

@@ -47,11 +47,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn from_row((number, ms, seq, length): StreamRow) -> Self {
-        Self {
-            number,
-            last: EntryId::new(ms, seq),
-            length,
-        }
+        Self { number, last: EntryId::new(ms, seq), length }
     }
 
     fn row(self) -> StreamRow {
@@ -151,9 +147,7 @@ impl<'txn> Tables<'txn> {
         }
         let mut removed = 0;
         {
-            let mut oldest = self
-                .entries
-                .extract_from_if(stream.keys_from(EntryId::ZERO), |_, _| true)?;
+            let mut oldest = self.entries.extract_from_if(stream.keys_from(EntryId::ZERO), |_, _| true)?;
             while removed < excess && oldest.next().transpose()?.is_some() {
                 removed += 1;
             }
@@ -196,11 +190,7 @@ impl<'txn> Tables<'txn> {
 
     /// A stream of the next number. Its row is written at once: it counts for the next one's number.
     fn new_stream(&mut self, name: &str) -> Result<Stream, redb::Error> {
-        let stream = Stream {
-            number: self.streams.len()?,
-            last: EntryId::ZERO,
-            length: 0,
-        };
+        let stream = Stream { number: self.streams.len()?, last: EntryId::ZERO, length: 0 };
         self.streams.insert(name, stream.row())?;
         Ok(stream)
     }
@@ -211,9 +201,5 @@ impl<'txn> Tables<'txn> {
 fn next_id(last: EntryId, now: SystemTime) -> Option<EntryId> {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    if ms > last.ms {
-        Some(EntryId::new(ms, 0))
-    } else {
-        last.next()
-    }
+    if ms > last.ms { Some(EntryId::new(ms, 0)) } else { last.next() }
 }

@@ -32,10 +32,7 @@ impl Writer {
             .name("embedded-writer".to_owned())
             .spawn(move || run(&file, &wakes, requests))
             .map_err(BackendError::transient)?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Makes a change, and returns what came of it once it is on the disk.
@@ -50,11 +47,7 @@ impl Writer {
         let stopped =
             || BackendError::configuration(anyhow!("the embedded backend's writer has failed: restart"));
         let (answer, answered) = oneshot::channel();
-        let request = Change {
-            make,
-            made: None,
-            answer,
-        };
+        let request = Change { make, made: None, answer };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(Box::new(request)).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?

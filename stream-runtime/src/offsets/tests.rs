@@ -102,7 +102,7 @@ async fn two_claims_at_the_same_moment_are_told_apart() {
     let (mut one, mut other) = (shared.store(), shared.store());
     loaded(&mut one).await;
     // The other looked before the first claimed, and comes to the same epoch.
-    other.ours = Some(Record { epoch: 1, owner: other.owner, id: None });
+    other.ours = Some(Record { epoch: 1, owner: other.owner, id: None, mark: None });
     assert_eq!(kind(other.commit(at(1)).await), ErrorKind::Superseded);
 }
 
@@ -163,10 +163,21 @@ async fn a_record_of_an_older_claim_is_claimed_again_with_a_newer_epoch() {
 
 #[tokio::test]
 async fn what_is_no_record_is_a_configuration_error_and_stays() {
-    for text in ["", "yesterday", "2 1 0 5-0", "1 x 0 5-0", "1 1 0", "1 1 0 5-0 more"] {
+    for text in ["", "yesterday", "2 1 0 5-0", "1 x 0 5-0", "1 1 0", "1 1 z 5-0 more"] {
         let shared = Shared::default();
         shared.set(text);
         assert_eq!(kind(shared.store().load().await), ErrorKind::Configuration, "{text:?}");
         assert_eq!(shared.text(), text);
     }
+}
+
+#[tokio::test]
+async fn a_mark_is_stored_with_its_checkpoint_and_survives_a_claim() {
+    let shared = Shared::default();
+    let mut store = shared.store();
+    loaded(&mut store).await;
+    let mark = Mark::new(|id| format!("seen {}", id.ms));
+    store.commit(Checkpoint { id: EntryId::new(5, 0), mark: Some(mark) }).await.unwrap();
+    let checkpoint = shared.store().load().await.unwrap().unwrap();
+    assert_eq!(checkpoint.mark.unwrap().text(checkpoint.id), "seen 5");
 }

@@ -1,6 +1,6 @@
 //! A backend in memory, with faults on demand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{
-    Backend, BackendError, Batch, Checkpoint, ErrorKind, Limit, OffsetStore, Presence, Read, Source,
+    Backend, BackendError, Batch, Checkpoint, ErrorKind, Finding, Limit, OffsetStore, Presence, Read, Source,
 };
 use crate::entry::{Entry, EntryId};
 use crate::offsets::{Offsets, Register, Swap};
@@ -58,6 +58,7 @@ struct Shared {
 struct State {
     streams: HashMap<String, Stream>,
     records: HashMap<String, String>,
+    findings: HashMap<String, VecDeque<(Finding, EntryId)>>,
     faults: HashMap<Operation, Fault>,
     commits: u64,
 }
@@ -136,10 +137,16 @@ impl MemoryBackend {
         }
     }
 
+    /// Has the next read of the stream find this, and go on after `resume`.
+    pub fn find(&self, stream: &str, finding: Finding, resume: EntryId) {
+        self.state().findings.entry(stream.to_owned()).or_default().push_back((finding, resume));
+        self.shared.changed.send_replace(());
+    }
+
     /// The committed offset of a consumer.
     pub fn offset(&self, consumer: &str) -> Option<EntryId> {
         let record = self.record(consumer)?;
-        record.rsplit(' ').next()?.parse().ok()
+        record.split(' ').nth(3).unwrap_or(&record).parse().ok()
     }
 
     /// The stored record of a consumer as text.
@@ -239,10 +246,9 @@ impl Source for MemorySource {
         let deadline = Instant::now() + wait;
         let mut changed = self.backend.shared.changed.subscribe();
         loop {
-            let look = |state: &mut State| state.streams.get(&self.stream).map(|s| s.after(after.id, limit));
-            let entries = self.backend.perform(Operation::Read, look).await?.unwrap_or_default();
-            if let Some(batch) = Batch::new(entries, after.mark.clone()) {
-                return Ok(Read::Batch(batch));
+            let look = |state: &mut State| state.look(&self.stream, after.id, limit);
+            if let Some(read) = self.backend.perform(Operation::Read, look).await? {
+                return Ok(read);
             }
             if timeout_at(deadline, changed.changed()).await.is_err() {
                 return Ok(Read::Idle);
@@ -256,6 +262,18 @@ impl Source for MemorySource {
 
     async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
         Ok(self.ask(|stream| Some(stream.presence(id))).await?.unwrap_or(Presence::Unclear))
+    }
+}
+
+impl State {
+    /// What a read brings that does not wait.
+    fn look(&mut self, stream: &str, after: EntryId, limit: Limit) -> Option<Read> {
+        let finding = self.findings.get_mut(stream).and_then(VecDeque::pop_front);
+        if let Some((finding, resume)) = finding {
+            return Some(Read::Found { finding, resume: Checkpoint::at(resume) });
+        }
+        let entries = self.streams.get(stream)?.after(after, limit);
+        Batch::new(entries, None).map(Read::Batch)
     }
 }
 

@@ -32,10 +32,7 @@ fn run_again(test: &str, scratch: &Scratch, mut command: Command) -> (Child, Buf
 
 /// Says a line to the parent.
 fn say(line: &str) {
-    std::io::stdout()
-        .lock()
-        .write_all(format!("\n@{line}\n").as_bytes())
-        .unwrap();
+    std::io::stdout().lock().write_all(format!("\n@{line}\n").as_bytes()).unwrap();
 }
 
 /// The next line that a child said; `None` at its end. A line that was cut short was not said.
@@ -60,20 +57,13 @@ async fn a_child_that_appends_and_commits() {
         tokio::spawn(async move {
             let stream = format!("s{appender}");
             for number in read_all(&backend, &stream).await.len().. {
-                let id = backend
-                    .append(&stream, [("n", number.to_string())])
-                    .await
-                    .unwrap();
+                let id = backend.append(&stream, [("n", number.to_string())]).await.unwrap();
                 say(&format!("{stream} {id}"));
             }
         });
     }
     let mut offsets = backend.offsets("c");
-    let start = offsets
-        .load()
-        .await
-        .unwrap()
-        .map_or(0, |checkpoint| checkpoint.id.ms);
+    let start = offsets.load().await.unwrap().map_or(0, |checkpoint| checkpoint.id.ms);
     for ms in start + 1.. {
         offsets.commit(Checkpoint::at(EntryId::new(ms, 0))).await.unwrap();
         say(&format!("offset {ms}-0"));
@@ -91,10 +81,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
         let mut heard = 0;
         while let Some(line) = hear(&mut said) {
             let (what, id) = line.split_once(' ').unwrap();
-            acknowledged
-                .entry(what.to_owned())
-                .or_default()
-                .push(id.parse().unwrap());
+            acknowledged.entry(what.to_owned()).or_default().push(id.parse().unwrap());
             heard += 1;
             if heard == lines {
                 child.kill().unwrap();
@@ -121,10 +108,7 @@ async fn check(scratch: &Scratch, acknowledged: &BTreeMap<String, Vec<EntryId>>)
         }
         let mut stored = entries.iter().map(stream_runtime::Entry::id);
         for id in ids {
-            assert!(
-                stored.any(|found| found == *id),
-                "{what}: {id} is lost or out of order"
-            );
+            assert!(stored.any(|found| found == *id), "{what}: {id} is lost or out of order");
         }
     }
 }
@@ -136,10 +120,7 @@ fn a_second_process_is_told_what_to_do() {
     let command = Command::new(env::current_exe().unwrap());
     let (mut child, mut said) = run_again("crash::a_child_that_opens", &scratch, command);
     let heard = hear(&mut said).unwrap();
-    assert!(
-        heard.starts_with("Configuration") && heard.contains("another process"),
-        "{heard}"
-    );
+    assert!(heard.starts_with("Configuration") && heard.contains("another process"), "{heard}");
     child.wait().unwrap();
     drop(backend);
 }

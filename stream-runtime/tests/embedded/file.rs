@@ -34,10 +34,7 @@ async fn the_second_to_open_the_file_is_told_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let text = error.to_string();
     let expected = format!("{}: another process", scratch.file().display());
-    assert!(
-        text.starts_with(&expected) && text.contains("stop the other"),
-        "{text}"
-    );
+    assert!(text.starts_with(&expected) && text.contains("stop the other"), "{text}");
     drop(clone);
     scratch.open();
 }
@@ -89,10 +86,7 @@ async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
     write_with_redb(&scratch, "games", 1);
     let error = refusal(&scratch);
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(
-        error.to_string().contains("something other than streams"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("something other than streams"), "{error}");
 
     let text = b"not a database, and longer than any header that one might have".repeat(100);
     fs::write(scratch.file(), &text).unwrap();
@@ -119,20 +113,13 @@ async fn a_damaged_entry_is_an_error_that_names_it() {
     let database = redb::Database::open(scratch.file()).unwrap();
     let transaction = database.begin_write().unwrap();
     let key = (0, id.ms, id.seq);
-    transaction
-        .open_table(entries)
-        .unwrap()
-        .insert(key, &[9, 9, 9][..])
-        .unwrap();
+    transaction.open_table(entries).unwrap().insert(key, &[9, 9, 9][..]).unwrap();
     transaction.commit().unwrap();
     drop(database);
 
     let backend = scratch.open();
     let mut source = backend.source("s");
-    let error = source
-        .read(&Checkpoint::at(EntryId::ZERO), NO_LIMIT, Duration::ZERO)
-        .await
-        .unwrap_err();
+    let error = source.read(&Checkpoint::at(EntryId::ZERO), NO_LIMIT, Duration::ZERO).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     let text = format!("entry {id} of stream \"s\" is damaged");
     assert!(error.to_string().contains(&text), "{error}");

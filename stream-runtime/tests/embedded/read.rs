@@ -32,10 +32,7 @@ async fn a_read_starts_after_its_id_and_ends_at_the_count() {
         backend.append("s", [("n", number.to_string())]).await.unwrap();
         backend.append("t", [("n", "999")]).await.unwrap();
     }
-    let limit = Limit {
-        entries: 3,
-        ..NO_LIMIT
-    };
+    let limit = Limit { entries: 3, ..NO_LIMIT };
     let mut after = EntryId::ZERO;
     let mut batches = Vec::new();
     loop {
@@ -76,16 +73,10 @@ async fn a_read_that_finds_nothing_waits_and_is_idle() {
     let backend = scratch.open();
     let start = Instant::now();
     let wait = Duration::from_secs(5);
-    let read = backend
-        .source("s")
-        .read(&Checkpoint::at(EntryId::ZERO), NO_LIMIT, wait)
-        .await;
+    let read = backend.source("s").read(&Checkpoint::at(EntryId::ZERO), NO_LIMIT, wait).await;
     assert!(matches!(read, Ok(Read::Idle)));
     let waited = start.elapsed();
-    assert!(
-        (wait..wait + Duration::from_millis(2)).contains(&waited),
-        "waited {waited:?}"
-    );
+    assert!((wait..wait + Duration::from_millis(2)).contains(&waited), "waited {waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,8 +130,6 @@ async fn a_dropped_read_loses_nothing() {
         // Polled once: the look is under way when it is dropped.
         let _ = timeout(Duration::ZERO, source.read(&beginning, NO_LIMIT, HOUR)).await;
     }
-    let read = timeout(SOON, source.read(&beginning, NO_LIMIT, HOUR))
-        .await
-        .unwrap();
+    let read = timeout(SOON, source.read(&beginning, NO_LIMIT, HOUR)).await.unwrap();
     assert!(matches!(read, Ok(Read::Batch(batch)) if batch.entries().len() == 1));
 }

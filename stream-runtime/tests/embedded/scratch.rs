@@ -50,10 +50,7 @@ impl Millis {
     }
 }
 
-pub(crate) const NO_LIMIT: Limit = Limit {
-    entries: usize::MAX,
-    bytes: usize::MAX,
-};
+pub(crate) const NO_LIMIT: Limit = Limit { entries: usize::MAX, bytes: usize::MAX };
 
 /// The entries after `after` that are there now.
 pub(crate) async fn read(
