@@ -96,7 +96,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Delivers an entry.
+    /// Delivers an entry. Dropping the future ends the delivery where it waits; the next one starts afresh.
     pub(crate) async fn deliver(&mut self, delivery: Delivery) -> Outcome {
         self.service.ready().await?.call(delivery).await
     }

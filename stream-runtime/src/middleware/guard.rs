@@ -22,7 +22,8 @@ mod tests;
 /// An entry must not end the worker, and a layer must not: below a guard nothing but an [`Outcome`] comes out,
 /// from `call`, from `poll_ready` and from the future. A panic is held with the cause [`Panicked`]; an error is
 /// held as [`Hold::from_layer`] says, so that a `Hold` that passed through layers of other errors comes back as
-/// it was.
+/// it was. Nor does a panic come out when the future is dropped before it is done, as by a timeout; there is
+/// nobody left to tell then, and the panic hook has told.
 ///
 /// `poll_ready` never fails here. A tower service that is not ready with an error is done for good, and whoever
 /// called it would have to throw it away. A guard keeps the error instead, answers the next call with it, and
@@ -30,7 +31,7 @@ mod tests;
 ///
 /// It catches unwinding: a binary built with `panic = "abort"` ends all the same. After a panic the service
 /// below is called again; state that a panic may leave half changed belongs behind a lock that is poisoned, or
-/// is made new for each entry. The panic hook runs as always, so the message and the place are on stderr too.
+/// is made new for each entry. The panic hook runs as always and says where it was.
 ///
 /// ```
 /// use stream_runtime::middleware::{GuardLayer, Panicked};
@@ -122,6 +123,14 @@ pin_project! {
     pub struct GuardFuture<F> {
         #[pin]
         state: State<F>,
+    }
+
+    // What a timeout or a shutdown drops half-way may panic too.
+    impl<F> PinnedDrop for GuardFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut state = this.project().state;
+            let _ = catch(|| state.set(State::Failed { hold: None }));
+        }
     }
 }
 

@@ -126,7 +126,7 @@ impl Policy<Delivery, Advance, Hold> for RetryPolicy {
     }
 
     fn clone_request(&mut self, delivery: &Delivery) -> Option<Delivery> {
-        Some(delivery.clone())
+        (self.retries > 0).then(|| delivery.clone())
     }
 }
 

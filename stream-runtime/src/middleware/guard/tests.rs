@@ -13,14 +13,16 @@ fn delivery() -> Delivery {
 }
 
 /// Is ready as its list says, last first, and then always; every call is handled.
-struct Scripted(Vec<fn() -> Poll<Result<(), BoxError>>>);
+struct Scripted(Vec<fn() -> Readiness>);
+
+type Readiness = Poll<Result<(), BoxError>>;
 
 impl Service<Delivery> for Scripted {
     type Response = Advance;
     type Error = BoxError;
     type Future = Ready<Result<Advance, BoxError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Readiness {
         self.0.pop().map_or(Poll::Ready(Ok(())), |answer| answer())
     }
 
@@ -72,6 +74,28 @@ async fn a_panic_in_the_future_is_held_also_after_it_has_waited() {
     assert!(panicked(outcome).contains("half-way"));
 }
 
+#[test]
+fn a_panic_of_a_future_that_is_dropped_half_way_does_not_come_out() {
+    struct PanicsOnDrop;
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped half-way");
+        }
+    }
+
+    let service = service_fn(|_: Delivery| {
+        let bomb = PanicsOnDrop;
+        async move {
+            let _bomb = bomb;
+            pending::<Outcome>().await
+        }
+    });
+    let mut future = Box::pin(GuardLayer::new().layer(service).call(delivery()));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    drop(future);
+}
+
 #[tokio::test]
 async fn a_panic_without_text_is_held_too() {
     let service = service_fn(|_: Delivery| -> Ready<Outcome> { std::panic::panic_any(7) });
@@ -103,7 +127,7 @@ async fn a_kept_failure_is_not_asked_for_twice_and_not_cloned() {
         type Error = BoxError;
         type Future = Ready<Result<Advance, BoxError>>;
 
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Readiness {
             match std::mem::replace(&mut self.0, true) {
                 true => Poll::Ready(Ok(())),
                 false => Poll::Ready(Err("failed once".into())),

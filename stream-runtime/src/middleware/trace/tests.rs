@@ -82,7 +82,7 @@ async fn a_skip_warns_with_the_whole_error() {
 async fn a_recovery_says_how_often_and_for_how_long_the_entry_was_held() {
     let recovery =
         format!("INFO stream_runtime: entry advanced after holds {PLACE} redelivery=3 held_for=1s");
-    assert_eq!(said(3, handled).await, [recovery.clone()]);
+    assert_eq!(said(3, handled).await, [recovery.as_str()]);
     let lines = said(3, skipped).await;
     assert!(lines[0].starts_with("WARN stream_runtime: entry skipped "), "{lines:?}");
     assert_eq!(lines[1..], [recovery]);
