@@ -26,10 +26,10 @@ pub use id::{EntryId, ParseEntryIdError};
 /// assert_eq!(entry.fields().text("kind")?, Some("game_finished"));
 /// # Ok::<(), stream_runtime::FieldError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Entry {
-    stream: Arc<str>,
     id: EntryId,
+    /// With the stream's name: a page is of one stream.
     fields: Fields,
 }
 
@@ -45,18 +45,18 @@ impl Entry {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let mut page = Page::default();
+        let mut page = Page::new(stream.into());
         for (name, value) in fields {
             page.push(name.as_ref());
             page.push(value.as_ref());
         }
         let spans = 0..page.len();
-        Self { stream: stream.into(), id, fields: Fields::new(Arc::new(page), spans) }
+        Self { id, fields: Fields::new(Arc::new(page), spans) }
     }
 
     /// The name of the stream.
     pub fn stream(&self) -> &str {
-        &self.stream
+        self.fields.stream()
     }
 
     /// The id.
@@ -103,10 +103,18 @@ impl Entry {
     }
 }
 
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.stream(), self.id, &self.fields) == (other.stream(), other.id, &other.fields)
+    }
+}
+
+impl Eq for Entry {}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
-            .field("stream", &self.stream)
+            .field("stream", &self.stream())
             .field("id", &format_args!("{}", self.id))
             .field("fields", &self.fields)
             .finish()
@@ -125,7 +133,6 @@ impl fmt::Debug for Entry {
 /// assert_eq!(entries[1].fields().get("kind"), Some(&b"game_finished"[..]));
 /// ```
 pub struct PageBuilder {
-    stream: Arc<str>,
     page: Page,
     /// Each entry's id and where its spans end; they start where those of the entry before it end.
     ends: Vec<(EntryId, usize)>,
@@ -134,7 +141,7 @@ pub struct PageBuilder {
 impl PageBuilder {
     /// An empty page of entries of `stream`.
     pub fn new(stream: impl Into<Arc<str>>) -> Self {
-        Self { stream: stream.into(), page: Page::default(), ends: Vec::new() }
+        Self { page: Page::new(stream.into()), ends: Vec::new() }
     }
 
     /// Adds the next entry.
@@ -157,7 +164,7 @@ impl PageBuilder {
         let mut entries = Vec::with_capacity(self.ends.len());
         for (id, end) in self.ends {
             let fields = Fields::new(Arc::clone(&page), start..end);
-            entries.push(Entry { stream: Arc::clone(&self.stream), id, fields });
+            entries.push(Entry { id, fields });
             start = end;
         }
         entries
@@ -166,10 +173,7 @@ impl PageBuilder {
 
 impl fmt::Debug for PageBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PageBuilder")
-            .field("stream", &self.stream)
-            .field("entries", &self.ends.len())
-            .finish_non_exhaustive()
+        f.debug_struct("PageBuilder").field("entries", &self.ends.len()).finish_non_exhaustive()
     }
 }
 

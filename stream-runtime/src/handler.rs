@@ -142,7 +142,8 @@ impl<H: Handler> Service<Delivery> for HandlerService<H> {
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
         let handler = Arc::clone(&self.handler);
-        Box::pin(async move { handler.handle(&delivery.entry).await })
+        // Not `handler.handle(…)`: that is the impl for `Arc<H>`, which boxes a second future.
+        Box::pin(async move { H::handle(&handler, &delivery.entry).await })
     }
 }
 

@@ -5,17 +5,21 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Names and values of many entries, one after another in one buffer.
+/// Names and values of many entries of one stream, one after another in one buffer.
 ///
 /// A [`Source`](crate::Source) fills a page with what one read brought; each entry's fields are a run of it.
-#[derive(Default)]
 pub(crate) struct Page {
+    stream: Arc<str>,
     bytes: Vec<u8>,
     /// A name's range, then its value's, then the next name's …
     spans: Vec<Range<usize>>,
 }
 
 impl Page {
+    pub(crate) fn new(stream: Arc<str>) -> Self {
+        Self { stream, bytes: Vec::new(), spans: Vec::new() }
+    }
+
     pub(crate) fn push(&mut self, text: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
@@ -45,6 +49,11 @@ impl Fields {
     pub(crate) fn new(page: Arc<Page>, spans: Range<usize>) -> Self {
         debug_assert!(spans.len().is_multiple_of(2) && spans.end <= page.len());
         Self { page, spans }
+    }
+
+    /// The name of the stream that the page was read from.
+    pub(super) fn stream(&self) -> &str {
+        &self.page.stream
     }
 
     /// The value of the field `name`, or `None` when the entry has no such field.
