@@ -14,13 +14,10 @@ mod handler;
 pub mod middleware;
 mod offsets;
 mod outcome;
-mod runtime;
-mod shutdown;
-mod stack;
-mod status;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod trouble;
 
 pub use async_trait::async_trait;
 pub use backend::{

@@ -1,0 +1,94 @@
+//! Streams and offsets on a Redis or Valkey server.
+//!
+//! ```no_run
+//! use stream_runtime::redis::{RedisBackend, RedisConfig};
+//!
+//! let mut config = RedisConfig::default();
+//! config.url = "redis://worker:secret@redis.internal:6379/0".parse()?;
+//! let backend = RedisBackend::new(config)?;
+//! # let _ = backend;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A consumer's offset is one string, at the key `<offset_key_prefix><consumer>`, that never expires. It is
+//! written by a small script, so that of two workers on one consumer only the last to start can write.
+//!
+//! An ACL user needs `XREAD`, `GET`, `SET`, `EVAL` and `EVALSHA`, and `XINFO` and `XRANGE` to see that a held
+//! entry was deleted. `INFO` tells whether the server may evict offsets; without it nothing can be said.
+//! `XREVRANGE` stands in for `XINFO` where a consumer starts at the latest entry.
+
+mod config;
+mod connect;
+mod errors;
+mod eviction;
+mod offsets;
+mod pace;
+mod presence;
+mod reply;
+mod source;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::{Backend, BackendError, OffsetStore, Source};
+use crate::offsets::Offsets;
+pub use config::{ParseRedisUrlError, RedisConfig, RedisUrl};
+use connect::Connections;
+use eviction::EvictionWarning;
+use offsets::CheckpointKey;
+use source::RedisSource;
+
+/// Streams and offsets on a Redis or Valkey server.
+///
+/// Cheap to clone. All clones, and all consumers on them, share one connection; each consumer that reads has
+/// another for its blocking `XREAD`. Connections are made when they are needed, and again after they were lost.
+#[derive(Clone)]
+pub struct RedisBackend {
+    server: Arc<Server>,
+}
+
+/// What sources and offset stores share.
+struct Server {
+    connections: Connections,
+    offset_key_prefix: String,
+    eviction_warning: EvictionWarning,
+}
+
+impl RedisBackend {
+    /// A backend with these settings. Does not connect.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for settings that cannot be right: a URL
+    /// that is none, a certificate that does not parse, a timeout of zero.
+    pub fn new(config: RedisConfig) -> Result<Self, BackendError> {
+        config.check()?;
+        let server = Server {
+            connections: Connections::new(&config)?,
+            offset_key_prefix: config.offset_key_prefix,
+            eviction_warning: EvictionWarning::default(),
+        };
+        Ok(Self {
+            server: Arc::new(server),
+        })
+    }
+}
+
+impl Backend for RedisBackend {
+    fn source(&self, stream: &str) -> Box<dyn Source> {
+        Box::new(RedisSource::new(Arc::clone(&self.server), stream))
+    }
+
+    fn offsets(&self, consumer: &str) -> Box<dyn OffsetStore> {
+        Box::new(Offsets::new(CheckpointKey::new(
+            Arc::clone(&self.server),
+            consumer,
+        )))
+    }
+}
+
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend").finish_non_exhaustive()
+    }
+}

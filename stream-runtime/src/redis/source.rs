@@ -1,0 +1,169 @@
+//! Reads one stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value, cmd};
+use tokio::time::{Instant, sleep};
+
+use super::pace::Pace;
+use super::presence;
+use super::{Server, errors, eviction, reply};
+use crate::backend::{BackendError, Batch, Checkpoint, Limit, Presence, Read, Source};
+use crate::entry::EntryId;
+
+/// A read that is to wait longer waits this long.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The pause after a blocking read that came back before its time with nothing.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A reader of one stream, with a connection of its own: a blocking read blocks all that is behind it.
+pub(super) struct RedisSource {
+    server: Arc<Server>,
+    stream: Arc<str>,
+    /// Taken out while a read is under way, so that a read that is dropped or gets no answer takes its
+    /// connection along: the next one neither waits behind it nor sees its reply.
+    connection: Option<MultiplexedConnection>,
+    pace: Pace,
+}
+
+impl RedisSource {
+    pub(super) fn new(server: Arc<Server>, stream: &str) -> Self {
+        Self {
+            server,
+            stream: Arc::from(stream),
+            connection: None,
+            pace: Pace::new(),
+        }
+    }
+
+    fn error(&self, doing: &str, error: &RedisError) -> BackendError {
+        errors::backend_error(format_args!("{doing} stream {:?}", self.stream), error)
+    }
+
+    fn odd_reply(&self, doing: &str, odd: &str) -> BackendError {
+        errors::odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
+    }
+
+    /// One `XREAD`, blocking until `deadline`.
+    async fn xread(&mut self, after: EntryId, count: usize, deadline: Instant) -> Result<Value, RedisError> {
+        let connections = &self.server.connections;
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connections.connect().await?,
+        };
+        let block = deadline.saturating_duration_since(Instant::now());
+        let mut command = cmd("XREAD");
+        command.arg("COUNT").arg(count);
+        // `BLOCK 0` waits for ever: a wait below a millisecond is one, and none is none.
+        if !block.is_zero() {
+            command.arg("BLOCK").arg(block_millis(block));
+        }
+        command.arg("STREAMS").arg(&*self.stream).arg(after.to_string());
+        let result = connections.call_blocking(&mut connection, &command, block).await;
+        if !result.as_ref().is_err_and(errors::is_stale) {
+            self.connection = Some(connection);
+        }
+        result
+    }
+
+    /// The id of the last entry that is still there, for users who may not ask `XINFO`.
+    async fn last_entry(&self) -> Result<EntryId, BackendError> {
+        let mut command = cmd("XREVRANGE");
+        command.arg(&*self.stream).arg("+").arg("-").arg("COUNT").arg(1);
+        let reply = self
+            .server
+            .connections
+            .call(&command)
+            .await
+            .map_err(|error| self.error("find the end of", &error))?;
+        let Value::Array(entries) = &reply else {
+            return Err(self.odd_reply("find the end of", "no entries"));
+        };
+        match entries.as_slice() {
+            [] => Ok(EntryId::ZERO),
+            [Value::Array(entry), ..] if !entry.is_empty() => {
+                reply::id(&entry[0]).map_err(|odd| self.odd_reply("find the end of", odd))
+            }
+            _ => Err(self.odd_reply("find the end of", "an entry that is no array")),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for RedisSource {
+    async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
+        let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        loop {
+            let count = self.pace.count(limit);
+            let reply = self
+                .xread(after.id, count, deadline)
+                .await
+                .map_err(|error| self.error("read", &error))?;
+            let page =
+                reply::page(&self.stream, &reply, limit.bytes).map_err(|odd| self.odd_reply("read", odd))?;
+            if page.received > 0 {
+                self.pace.learn(count, page.received, page.bytes);
+            }
+            if let Some(batch) = Batch::new(page.entries, None) {
+                return Ok(Read::Batch(batch));
+            }
+            // An empty reply is no timeout by itself: a stream's entry may be deleted as it comes.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Read::Idle);
+            }
+            sleep(left.min(PAUSE)).await;
+        }
+    }
+
+    async fn tail(&mut self) -> Result<EntryId, BackendError> {
+        eviction::refuse(&self.server).await?;
+        let mut command = cmd("XINFO");
+        command.arg("STREAM").arg(&*self.stream);
+        match self.server.connections.call(&command).await {
+            Ok(reply) => reply::field(&reply, "last-generated-id")
+                .ok_or("no last-generated-id")
+                .and_then(reply::id)
+                .map_err(|odd| self.odd_reply("find the end of", odd)),
+            Err(error) if errors::is_missing_key(&error) => Ok(EntryId::ZERO),
+            Err(error) if errors::is_denied(&error) => self.last_entry().await,
+            Err(error) => Err(self.error("find the end of", &error)),
+        }
+    }
+
+    async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
+        match self
+            .server
+            .connections
+            .call(&presence::command(&self.stream, id))
+            .await
+        {
+            Ok(reply) => presence::Evidence::from_reply(&reply)
+                .map(|evidence| evidence.verdict(id))
+                .map_err(|odd| self.odd_reply("look for an entry of", odd)),
+            Err(error) if errors::is_missing_key(&error) => Ok(Presence::Unclear),
+            Err(error) => Err(self.error("look for an entry of", &error)),
+        }
+    }
+}
+
+/// Milliseconds, rounded up.
+fn block_millis(block: Duration) -> u128 {
+    block.as_nanos().div_ceil(1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_never_sent_as_zero_milliseconds() {
+        assert_eq!(block_millis(Duration::from_nanos(1)), 1);
+        assert_eq!(block_millis(Duration::from_micros(1_001)), 2);
+        assert_eq!(block_millis(Duration::from_secs(5)), 5_000);
+    }
+}
