@@ -49,6 +49,7 @@ pub struct RedisBackend {
 
 /// What sources and offset stores share.
 struct Server {
+    address: RedisUrl,
     connections: Connections,
     offset_key_prefix: String,
     eviction_warning: EvictionWarning,
@@ -65,12 +66,25 @@ impl RedisBackend {
         config.check()?;
         let server = Server {
             connections: Connections::new(&config)?,
+            address: config.url,
             offset_key_prefix: config.offset_key_prefix,
             eviction_warning: EvictionWarning::default(),
         };
         Ok(Self {
             server: Arc::new(server),
         })
+    }
+}
+
+impl Server {
+    /// The error of `doing` something on this server, as the loop sees it.
+    fn error(&self, doing: impl fmt::Display, error: &::redis::RedisError) -> BackendError {
+        errors::backend_error(format_args!("{doing} on {}", self.address), error)
+    }
+
+    /// A reply that is not what the command's documentation says.
+    fn odd_reply(&self, doing: impl fmt::Display, odd: &str) -> BackendError {
+        errors::odd_reply(format_args!("{doing} on {}", self.address), odd)
     }
 }
 
@@ -89,6 +103,8 @@ impl Backend for RedisBackend {
 
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBackend").finish_non_exhaustive()
+        f.debug_struct("RedisBackend")
+            .field("url", &self.server.address)
+            .finish_non_exhaustive()
     }
 }

@@ -245,7 +245,7 @@ mod tests {
             })
         };
         let error = build("rediss://h", "no certificate").unwrap_err().to_string();
-        assert!(error.contains("ca_certificate has no certificate"), "{error}");
+        assert!(error.contains("ca_certificate: no certificate"), "{error}");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let error = build("rediss://h", broken).unwrap_err().to_string();
         assert!(error.contains("ca_certificate"), "{error}");

@@ -130,7 +130,8 @@ fn client(config: &RedisConfig) -> Result<Client, BackendError> {
         .url
         .connection_info()
         .map_err(BackendError::configuration)?;
-    if let ConnectionAddr::TcpTls { .. } = info.addr() {
+    let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+    if tls {
         // The redis crate asks rustls for the process's provider, and panics when there is none. An error says
         // that the embedding service has chosen one: as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -142,20 +143,23 @@ fn client(config: &RedisConfig) -> Result<Client, BackendError> {
     let info = info
         .set_redis_settings(server)
         .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    match &config.ca_certificate {
+    let client = match &config.ca_certificate {
         None => Client::open(info),
+        Some(_) if !tls => return Err(refused("it needs a `rediss://` URL")),
+        Some(pem) if CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_none() => {
+            return Err(refused("no certificate in PEM"));
+        }
         Some(pem) => {
-            if CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_none() {
-                return Err(BackendError::configuration(anyhow!(
-                    "ca_certificate has no certificate"
-                )));
-            }
             let certificates = TlsCertificates {
                 client_tls: None,
                 root_cert: Some(pem.clone().into_bytes()),
             };
             Client::build_with_tls(info, certificates)
         }
-    }
-    .map_err(|error| BackendError::configuration(anyhow!("url or ca_certificate: {error}")))
+    };
+    client.map_err(|error| refused(&error.to_string()))
+}
+
+fn refused(reason: &str) -> BackendError {
+    BackendError::configuration(anyhow!("ca_certificate: {reason}"))
 }

@@ -68,6 +68,6 @@ async fn evicting_policy(server: &Server) -> Result<Option<String>, BackendError
             }
             Ok(None)
         }
-        Err(error) => Err(errors::backend_error("ask for the eviction policy", &error)),
+        Err(error) => Err(server.error("ask for the eviction policy", &error)),
     }
 }

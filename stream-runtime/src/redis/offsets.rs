@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::{RedisError, ServerErrorKind, Value, cmd};
 
-use super::{Server, errors, eviction};
+use super::{Server, eviction};
 use crate::backend::BackendError;
 use crate::offsets::{Register, Swap};
 
@@ -101,10 +101,10 @@ impl Register for CheckpointKey {
     async fn get(&mut self) -> Result<Option<String>, BackendError> {
         let doing = format!("load offset {:?}", self.key);
         let reply = self.server.connections.call(cmd("GET").arg(&self.key)).await;
-        let value = match reply.map_err(|error| errors::backend_error(&doing, &error))? {
+        let value = match reply.map_err(|error| self.server.error(&doing, &error))? {
             Value::Nil => None,
             Value::BulkString(bytes) => Some(lossy(&bytes)),
-            _ => return Err(errors::odd_reply(doing, "no string")),
+            _ => return Err(self.server.odd_reply(doing, "no string")),
         };
         eviction::warn(&self.server).await;
         Ok(value)
@@ -113,11 +113,11 @@ impl Register for CheckpointKey {
     async fn swap(&mut self, expected: Option<&str>, new: &str) -> Result<Swap, BackendError> {
         let doing = format!("commit offset {:?}", self.key);
         let reply = self.compare_and_set(expected, new).await;
-        match reply.map_err(|error| errors::backend_error(&doing, &error))? {
+        match reply.map_err(|error| self.server.error(&doing, &error))? {
             Value::Int(1) => Ok(Swap::Done),
             Value::Nil => Ok(Swap::Found(None)),
             Value::BulkString(bytes) => Ok(Swap::Found(Some(lossy(&bytes)))),
-            _ => Err(errors::odd_reply(doing, "neither 1 nor a string")),
+            _ => Err(self.server.odd_reply(doing, "neither 1 nor a string")),
         }
     }
 }

@@ -41,11 +41,13 @@ impl RedisSource {
     }
 
     fn error(&self, doing: &str, error: &RedisError) -> BackendError {
-        errors::backend_error(format_args!("{doing} stream {:?}", self.stream), error)
+        self.server
+            .error(format_args!("{doing} stream {:?}", self.stream), error)
     }
 
     fn odd_reply(&self, doing: &str, odd: &str) -> BackendError {
-        errors::odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
+        self.server
+            .odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
     }
 
     /// One `XREAD`, blocking until `deadline`.

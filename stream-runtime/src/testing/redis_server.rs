@@ -179,7 +179,7 @@ impl Process {
             .spawn();
         let mut process = match child {
             Ok(child) => Self(child),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(format!("{}: {error}", program.display())),
         };
         process.wait_until_ready(&log)?;
         Ok(process)
