@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -107,8 +108,9 @@ impl RedisServer {
         let (program, args, port) = (self.program.clone(), self.args.clone(), self.port);
         let dir = self.dir.0.clone();
         let process = run_blocking(move || Process::start(&program, &args, port, &dir)).await;
-        self.process =
-            Some(process.unwrap_or_else(|log| fail(&format!("the server did not start again: {log}"))));
+        let process = process
+            .unwrap_or_else(|log| fail(&format!("the server did not start again: {}", last_words(&log))));
+        self.process = Some(process);
     }
 
     /// A connection to it, for what a test wants to do or see.
@@ -138,7 +140,7 @@ impl RedisServer {
         let mut log = String::new();
         for _ in 0..TRIES {
             // Another program may take the port before the server does: then there is another try.
-            let port = free_port().unwrap_or_else(|error| fail(&format!("no free port: {error}")));
+            let port = free_port();
             match Process::start(&program, &args, port, &dir.0) {
                 Ok(process) => {
                     return Self {
@@ -149,13 +151,11 @@ impl RedisServer {
                         dir,
                     };
                 }
-                Err(text) => log = text,
-            }
-            if !log.contains("in use") {
-                break;
+                Err(text) if text.contains("in use") => log = text,
+                Err(text) => fail(&format!("the server did not start: {}", last_words(&text))),
             }
         }
-        fail(&format!("the server did not start: {log}"))
+        fail(&format!("the server found no free port: {}", last_words(&log)))
     }
 }
 
@@ -164,10 +164,11 @@ impl RedisServer {
 struct Process(Child);
 
 impl Process {
-    /// Starts a server and waits until it answers; its last words where it does not.
+    /// Starts a server and waits until it answers; what it wrote where it does not.
     fn start(program: &OsString, args: &[String], port: u16, dir: &Path) -> Result<Self, String> {
         let log = dir.join("log");
         let output = File::create(&log).map_err(|error| error.to_string())?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
         let child = Command::new(program)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", "."])
             .args(["--save", "", "--daemonize", "no"])
@@ -175,7 +176,7 @@ impl Process {
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(output)
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn();
         let mut process = match child {
             Ok(child) => Self(child),
@@ -193,7 +194,7 @@ impl Process {
             let exited = self.0.try_wait().map_err(|error| error.to_string())?.is_some();
             let text = fs::read_to_string(log).unwrap_or_default();
             if exited || Instant::now() > deadline {
-                return Err(text.lines().last().unwrap_or("it said nothing").to_owned());
+                return Err(text);
             }
             if text.contains("eady to accept connections") {
                 return Ok(());
@@ -254,14 +255,22 @@ fn program() -> OsString {
         )
 }
 
-/// A port that was free a moment ago, and is not the one that an operator's own server has.
-fn free_port() -> io::Result<u16> {
+/// A port that was free a moment ago, below those that the system gives to connections: while a server is
+/// stopped, none of them takes its port.
+fn free_port() -> u16 {
     loop {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if port != 6379 {
-            return Ok(port);
+        let random = RandomState::new().hash_one(());
+        let port = 10_000 + (random % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
+}
+
+/// The end of a log, in one line.
+fn last_words(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(2)..].join(": ")
 }
 
 /// Away from the runtime's threads, and by the system's clock: tokio's may be paused.

@@ -8,7 +8,7 @@ use stream_runtime::{Backend, BackendError, ErrorKind};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    LIMIT, after, at, backend, config, eventually, fake_server, impatient, run, until_info,
+    LIMIT, after, at, backend, backend_at, config, eventually, fake_server, impatient, run, until_info,
 };
 
 const WAIT: Duration = Duration::from_millis(100);
@@ -204,13 +204,12 @@ async fn a_reader_whose_master_became_a_replica_connects_again() {
 #[tokio::test]
 async fn an_odd_answer_is_transient_and_said() {
     let port = fake_server(|_| Some("+OK\r\n".to_owned())).await;
-    let backend = impatient(port);
-    for error in all_errors(&backend).await {
+    for error in all_errors(&backend_at(port)).await {
         assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
         assert!(error.to_string().contains("odd reply"), "{error}");
     }
     let port = fake_server(|_| Some("nonsense\r\n".to_owned())).await;
-    for error in all_errors(&impatient(port)).await {
+    for error in all_errors(&backend_at(port)).await {
         assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stream_runtime::testing::RedisServer;
 use stream_runtime::{Backend, Checkpoint, ErrorKind, OffsetStore};
 
-use crate::support::{after, at, backend, eventually, fake_server, impatient, run};
+use crate::support::{after, at, backend, backend_at, eventually, fake_server, run};
 
 #[tokio::test]
 async fn a_committed_offset_is_loaded_again() {
@@ -127,10 +127,11 @@ async fn a_commit_that_is_dropped_halfway_gives_its_answer_to_nobody() {
     let mut offsets = backend.offsets("c");
     offsets.load().await.unwrap();
     for ms in 1..=5 {
-        run(&mut connection, "CLIENT PAUSE 30 ALL").await;
-        let halfway = Duration::from_millis(5);
+        run(&mut connection, "CLIENT PAUSE 20000 WRITE").await;
+        let halfway = Duration::from_millis(10);
         let dropped = tokio::time::timeout(halfway, offsets.commit(after(2 * ms))).await;
         assert!(dropped.is_err(), "the server did not pause");
+        run(&mut connection, "CLIENT UNPAUSE").await;
         assert_eq!(backend.source("none").tail().await.unwrap(), at(0));
         offsets.commit(after(2 * ms + 1)).await.unwrap();
     }
@@ -151,7 +152,7 @@ async fn a_server_that_knows_no_script_flags_gets_the_script_without() {
         Some(reply.to_owned())
     })
     .await;
-    let mut offsets = impatient(port).offsets("c");
+    let mut offsets = backend_at(port).offsets("c");
     assert!(offsets.load().await.unwrap().is_none());
     offsets.commit(after(1)).await.unwrap();
 }

@@ -64,6 +64,10 @@ async fn a_server_that_cannot_start_says_why() {
     let panic = starting.await.unwrap_err().into_panic();
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.starts_with("the server did not start: "), "{text}");
+    assert!(
+        text.contains("no-such-setting") && text.lines().count() == 1,
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

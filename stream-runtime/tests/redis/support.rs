@@ -26,10 +26,14 @@ pub(crate) fn config(url: &str) -> RedisConfig {
 }
 
 pub(crate) fn backend(server: &RedisServer) -> RedisBackend {
-    RedisBackend::new(config(&server.url())).unwrap()
+    backend_at(server.port())
 }
 
-/// A backend on a port where nobody answers, which gives up soon.
+pub(crate) fn backend_at(port: u16) -> RedisBackend {
+    RedisBackend::new(config(&format!("redis://127.0.0.1:{port}"))).unwrap()
+}
+
+/// A backend that gives up soon, for a port where nobody answers.
 pub(crate) fn impatient(port: u16) -> RedisBackend {
     let mut config = config(&format!("redis://127.0.0.1:{port}"));
     config.connect_timeout = Duration::from_millis(200);
