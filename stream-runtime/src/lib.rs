@@ -16,8 +16,13 @@ mod offsets;
 mod outcome;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod runtime;
+mod shutdown;
+mod stack;
+mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trouble;
 
 pub use async_trait::async_trait;
 pub use backend::{

@@ -70,9 +70,7 @@ impl RedisBackend {
             offset_key_prefix: config.offset_key_prefix,
             eviction_warning: EvictionWarning::default(),
         };
-        Ok(Self {
-            server: Arc::new(server),
-        })
+        Ok(Self { server: Arc::new(server) })
     }
 }
 
@@ -94,17 +92,12 @@ impl Backend for RedisBackend {
     }
 
     fn offsets(&self, consumer: &str) -> Box<dyn OffsetStore> {
-        Box::new(Offsets::new(CheckpointKey::new(
-            Arc::clone(&self.server),
-            consumer,
-        )))
+        Box::new(Offsets::new(CheckpointKey::new(Arc::clone(&self.server), consumer)))
     }
 }
 
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBackend")
-            .field("url", &self.server.address)
-            .finish_non_exhaustive()
+        f.debug_struct("RedisBackend").field("url", &self.server.address).finish_non_exhaustive()
     }
 }

@@ -50,10 +50,9 @@ impl Default for RedisConfig {
 impl RedisConfig {
     /// Refuses what cannot be right, but for the URL and the certificate, which are checked where they are used.
     pub(super) fn check(&self) -> Result<(), BackendError> {
-        for (name, timeout) in [
-            ("connect_timeout", self.connect_timeout),
-            ("response_timeout", self.response_timeout),
-        ] {
+        for (name, timeout) in
+            [("connect_timeout", self.connect_timeout), ("response_timeout", self.response_timeout)]
+        {
             if timeout.is_zero() {
                 return Err(BackendError::configuration(anyhow!("{name} must not be zero")));
             }
@@ -190,10 +189,7 @@ mod tests {
             ("redis://:hidden@h", "redis://:***@h:6379/0"),
             ("redis://hidden@h", "redis://***@h:6379/0"),
             ("rediss://ada:hidden@h", "rediss://ada:***@h:6379/0"),
-            (
-                "unix:///run/redis.sock?db=1&pass=hidden",
-                "unix://:***@/run/redis.sock/1",
-            ),
+            ("unix:///run/redis.sock?db=1&pass=hidden", "unix://:***@/run/redis.sock/1"),
         ] {
             let url: RedisUrl = url.parse().unwrap();
             assert_eq!(url.to_string(), shown);
@@ -216,10 +212,7 @@ mod tests {
 
             let config = parse(&format!(r#"{{"url": "{url}"}}"#)).unwrap();
             let refused = RedisBackend::new(config.clone()).unwrap_err();
-            for text in [
-                format!("{error}{error:?}{refused}{refused:?}"),
-                format!("{config:?}"),
-            ] {
+            for text in [format!("{error}{error:?}{refused}{refused:?}"), format!("{config:?}")] {
                 assert!(!text.contains("hidden"), "{text}");
             }
         }
@@ -227,10 +220,7 @@ mod tests {
 
     #[test]
     fn a_zero_timeout_is_refused() {
-        let config = RedisConfig {
-            response_timeout: Duration::ZERO,
-            ..RedisConfig::default()
-        };
+        let config = RedisConfig { response_timeout: Duration::ZERO, ..RedisConfig::default() };
         let error = RedisBackend::new(config).unwrap_err().to_string();
         assert_eq!(error, "response_timeout must not be zero");
     }

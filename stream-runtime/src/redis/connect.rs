@@ -61,9 +61,7 @@ impl Connections {
             .set_connection_timeout(Some(self.connect_timeout))
             // The default of 500 ms would end every blocking read: `send` has the deadline.
             .set_response_timeout(None);
-        self.client
-            .get_multiplexed_async_connection_with_config(&settings)
-            .await
+        self.client.get_multiplexed_async_connection_with_config(&settings).await
     }
 
     /// Runs a command that may block for `block` on a connection of its own.
@@ -126,23 +124,16 @@ async fn send(
 }
 
 fn client(config: &RedisConfig) -> Result<Client, BackendError> {
-    let info = config
-        .url
-        .connection_info()
-        .map_err(BackendError::configuration)?;
+    let info = config.url.connection_info().map_err(BackendError::configuration)?;
     let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
     if tls {
         // The redis crate asks rustls for the process's provider, and panics when there is none. An error says
         // that the embedding service has chosen one: as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let server = info
-        .redis_settings()
-        .clone()
-        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    let info = info
-        .set_redis_settings(server)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let server =
+        info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let info = info.set_redis_settings(server).set_tcp_settings(TcpSettings::default().set_nodelay(true));
     let client = match &config.ca_certificate {
         None => Client::open(info),
         Some(_) if !tls => return Err(refused("it needs a `rediss://` URL")),
@@ -150,10 +141,8 @@ fn client(config: &RedisConfig) -> Result<Client, BackendError> {
             return Err(refused("no certificate in PEM"));
         }
         Some(pem) => {
-            let certificates = TlsCertificates {
-                client_tls: None,
-                root_cert: Some(pem.clone().into_bytes()),
-            };
+            let certificates =
+                TlsCertificates { client_tls: None, root_cert: Some(pem.clone().into_bytes()) };
             Client::build_with_tls(info, certificates)
         }
     };

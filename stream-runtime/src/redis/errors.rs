@@ -65,24 +65,18 @@ pub(super) fn is_denied(error: &RedisError) -> bool {
 
 /// The key does not exist, for commands that make an error of it.
 pub(super) fn is_missing_key(error: &RedisError) -> bool {
-    error
-        .detail()
-        .is_some_and(|detail| detail.contains("no such key"))
+    error.detail().is_some_and(|detail| detail.contains("no such key"))
 }
 
 fn kind(error: &RedisError) -> ErrorKind {
     let configuration = match error.code() {
-        Some("ERR") => error
-            .detail()
-            .is_some_and(|detail| CONFIGURATION_TEXTS.iter().any(|text| detail.contains(text))),
+        Some("ERR") => {
+            error.detail().is_some_and(|detail| CONFIGURATION_TEXTS.iter().any(|text| detail.contains(text)))
+        }
         Some(code) => CONFIGURATION_CODES.contains(&code),
         None => is_clients_configuration(error),
     };
-    if configuration {
-        ErrorKind::Configuration
-    } else {
-        ErrorKind::Transient
-    }
+    if configuration { ErrorKind::Configuration } else { ErrorKind::Transient }
 }
 
 /// Of the errors that are not the server's.
@@ -200,9 +194,6 @@ mod tests {
         );
         let error =
             server_error("ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 'hidden' ");
-        assert_eq!(
-            backend_error("connect", &error).to_string(),
-            "connect: ERR unknown command 'HELLO'"
-        );
+        assert_eq!(backend_error("connect", &error).to_string(), "connect: ERR unknown command 'HELLO'");
     }
 }

@@ -55,12 +55,8 @@ async fn evicting_policy(server: &Server) -> Result<Option<String>, BackendError
     match server.connections.call(cmd("INFO").arg("memory")).await {
         Ok(reply) => {
             let info = reply::text(&reply).unwrap_or_default();
-            let policy = info
-                .lines()
-                .find_map(|line| line.strip_prefix("maxmemory_policy:"));
-            Ok(policy
-                .filter(|policy| policy.starts_with("allkeys-"))
-                .map(str::to_owned))
+            let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+            Ok(policy.filter(|policy| policy.starts_with("allkeys-")).map(str::to_owned))
         }
         Err(error) if errors::is_denied(&error) => {
             if server.eviction_warning.first_time() {

@@ -48,11 +48,7 @@ pub(super) struct CheckpointKey {
 impl CheckpointKey {
     pub(super) fn new(server: Arc<Server>, consumer: &str) -> Self {
         let key = format!("{}{consumer}", server.offset_key_prefix);
-        Self {
-            server,
-            key,
-            script: &ALLOW_OOM,
-        }
+        Self { server, key, script: &ALLOW_OOM }
     }
 
     /// Runs the script, and sends its text where the server does not know it: the first time, and after a
@@ -86,9 +82,7 @@ impl CheckpointKey {
 }
 
 fn does_not_compile(error: &RedisError) -> bool {
-    error
-        .detail()
-        .is_some_and(|detail| detail.contains("compiling script"))
+    error.detail().is_some_and(|detail| detail.contains("compiling script"))
 }
 
 /// Bytes that are not UTF-8 are no record of ours; shown as they are, they are found to be none.

@@ -14,10 +14,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self {
-            entries: 16,
-            bytes_per_entry: 1,
-        }
+        Self { entries: 16, bytes_per_entry: 1 }
     }
 
     /// How many entries to ask for; at least one.
@@ -44,10 +41,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit {
-        entries: 256,
-        bytes: 1 << 20,
-    };
+    const LIMIT: Limit = Limit { entries: 256, bytes: 1 << 20 };
 
     /// Reads a stream of entries of `size` bytes that never ends, and returns the counts asked for.
     fn counts(pace: &mut Pace, size: usize, reads: usize) -> Vec<usize> {

@@ -34,17 +34,10 @@ pub(super) fn page(stream: &Arc<str>, reply: &Value, max_bytes: usize) -> Result
         let fits = bytes < max_bytes;
         bytes += size(fields)?;
         if fits {
-            builder.entry(
-                id(entry_id)?,
-                fields.chunks_exact(2).map(|pair| (raw(&pair[0]), raw(&pair[1]))),
-            );
+            builder.entry(id(entry_id)?, fields.chunks_exact(2).map(|pair| (raw(&pair[0]), raw(&pair[1]))));
         }
     }
-    Ok(Page {
-        entries: builder.finish(),
-        received: records.len(),
-        bytes,
-    })
+    Ok(Page { entries: builder.finish(), received: records.len(), bytes })
 }
 
 /// The entries of the one stream that was asked for.
@@ -107,22 +100,18 @@ pub(super) fn text(value: &Value) -> Option<&str> {
 
 /// An entry's id.
 pub(super) fn id(value: &Value) -> Result<EntryId, &'static str> {
-    text(value)
-        .and_then(|text| text.parse().ok())
-        .ok_or("an entry id that is none")
+    text(value).and_then(|text| text.parse().ok()).ok_or("an entry id that is none")
 }
 
 /// The value of a name in a reply of names and values: an array in RESP2, a map in RESP3.
 pub(super) fn field<'reply>(reply: &'reply Value, name: &str) -> Option<&'reply Value> {
     match reply {
-        Value::Array(items) => items
-            .chunks_exact(2)
-            .find(|pair| text(&pair[0]) == Some(name))
-            .map(|pair| &pair[1]),
-        Value::Map(pairs) => pairs
-            .iter()
-            .find(|(found, _)| text(found) == Some(name))
-            .map(|(_, value)| value),
+        Value::Array(items) => {
+            items.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).map(|pair| &pair[1])
+        }
+        Value::Map(pairs) => {
+            pairs.iter().find(|(found, _)| text(found) == Some(name)).map(|(_, value)| value)
+        }
         _ => None,
     }
 }
@@ -163,16 +152,8 @@ mod tests {
 
     #[test]
     fn nothing_has_many_shapes() {
-        for reply in [
-            "$-1 ",
-            "*-1 ",
-            "_ ",
-            "*0 ",
-            "%0 ",
-            "*1 *2 $1 s *0 ",
-            "*1 *2 $1 s *-1 ",
-            "%1 $1 s *0 ",
-        ] {
+        for reply in ["$-1 ", "*-1 ", "_ ", "*0 ", "%0 ", "*1 *2 $1 s *0 ", "*1 *2 $1 s *-1 ", "%1 $1 s *0 "]
+        {
             let page = read(reply, 100).unwrap_or_else(|error| panic!("{reply}: {error}"));
             assert!(page.entries.is_empty(), "{reply}");
         }

@@ -32,22 +32,15 @@ pub(super) struct RedisSource {
 
 impl RedisSource {
     pub(super) fn new(server: Arc<Server>, stream: &str) -> Self {
-        Self {
-            server,
-            stream: Arc::from(stream),
-            connection: None,
-            pace: Pace::new(),
-        }
+        Self { server, stream: Arc::from(stream), connection: None, pace: Pace::new() }
     }
 
     fn error(&self, doing: &str, error: &RedisError) -> BackendError {
-        self.server
-            .error(format_args!("{doing} stream {:?}", self.stream), error)
+        self.server.error(format_args!("{doing} stream {:?}", self.stream), error)
     }
 
     fn odd_reply(&self, doing: &str, odd: &str) -> BackendError {
-        self.server
-            .odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
+        self.server.odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
     }
 
     /// One `XREAD`, blocking until `deadline`.
@@ -101,10 +94,8 @@ impl Source for RedisSource {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let count = self.pace.count(limit);
-            let reply = self
-                .xread(after.id, count, deadline)
-                .await
-                .map_err(|error| self.error("read", &error))?;
+            let reply =
+                self.xread(after.id, count, deadline).await.map_err(|error| self.error("read", &error))?;
             let page =
                 reply::page(&self.stream, &reply, limit.bytes).map_err(|odd| self.odd_reply("read", odd))?;
             if page.received > 0 {
@@ -138,12 +129,7 @@ impl Source for RedisSource {
     }
 
     async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
-        match self
-            .server
-            .connections
-            .call(&presence::command(&self.stream, id))
-            .await
-        {
+        match self.server.connections.call(&presence::command(&self.stream, id)).await {
             Ok(reply) => presence::Evidence::from_reply(&reply)
                 .map(|evidence| evidence.verdict(id))
                 .map_err(|odd| self.odd_reply("look for an entry of", odd)),

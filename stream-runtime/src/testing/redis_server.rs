@@ -124,9 +124,7 @@ impl RedisServer {
             .set_connection_timeout(Some(START_TIMEOUT))
             .set_response_timeout(Some(START_TIMEOUT));
         let connect = async {
-            redis::Client::open(self.url())?
-                .get_multiplexed_async_connection_with_config(&settings)
-                .await
+            redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&settings).await
         };
         match connect.await {
             Ok(connection) => connection,
@@ -143,13 +141,7 @@ impl RedisServer {
             let port = free_port();
             match Process::start(&program, &args, port, &dir.0) {
                 Ok(process) => {
-                    return Self {
-                        process: Some(process),
-                        program,
-                        args,
-                        port,
-                        dir,
-                    };
+                    return Self { process: Some(process), program, args, port, dir };
                 }
                 Err(text) if text.contains("in use") => log = text,
                 Err(text) => fail(&format!("the server did not start: {}", last_words(&text))),

@@ -39,16 +39,8 @@ async fn a_key_of_another_type_is_configuration() {
 #[tokio::test]
 async fn a_refused_user_is_configuration_and_the_password_is_in_no_text() {
     let server = RedisServer::with_args(["--requirepass", "the-right-word"]).await;
-    for (user, protocol) in [
-        ("", ""),
-        ("ada", ""),
-        ("", "?protocol=resp3"),
-        ("ada", "?protocol=resp3"),
-    ] {
-        let config = config(&format!(
-            "redis://{user}:hidden@127.0.0.1:{}/{protocol}",
-            server.port()
-        ));
+    for (user, protocol) in [("", ""), ("ada", ""), ("", "?protocol=resp3"), ("ada", "?protocol=resp3")] {
+        let config = config(&format!("redis://{user}:hidden@127.0.0.1:{}/{protocol}", server.port()));
         let backend = RedisBackend::new(config.clone()).unwrap();
         for error in all_errors(&backend).await {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
@@ -67,10 +59,7 @@ async fn a_refused_user_is_configuration_and_the_password_is_in_no_text() {
 async fn a_server_that_repeats_what_it_was_sent_shows_no_password() {
     let port = fake_server(|command| {
         let args: String = command[1..].iter().map(|arg| format!("'{arg}' ")).collect();
-        Some(format!(
-            "-ERR unknown command '{}', with args beginning with: {args}\r\n",
-            command[0]
-        ))
+        Some(format!("-ERR unknown command '{}', with args beginning with: {args}\r\n", command[0]))
     })
     .await;
     for protocol in ["", "?protocol=resp3"] {
@@ -114,11 +103,7 @@ async fn a_server_that_never_answers_is_given_up_by_the_deadline() {
         assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
     }
     // Four times the 200 ms that connecting may take.
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -134,11 +119,7 @@ async fn many_consumers_wait_for_a_dead_server_at_once_and_not_in_turn() {
     while let Some(error) = tasks.join_next().await {
         assert_eq!(error.unwrap().kind(), ErrorKind::Transient);
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -159,10 +140,7 @@ async fn a_connection_that_goes_dead_is_given_up_and_made_again() {
         assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
         assert!(error.to_string().contains("no answer within"), "{error}");
     }
-    assert_eq!(
-        connections.load(std::sync::atomic::Ordering::SeqCst),
-        errors.len()
-    );
+    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), errors.len());
 }
 
 #[tokio::test]
@@ -185,10 +163,7 @@ async fn a_reader_whose_master_became_a_replica_connects_again() {
     let mut connection = server.connection().await;
     let mut source = backend(&server).source("s");
     let reading = tokio::spawn(async move {
-        let error = source
-            .read(&after(0), LIMIT, Duration::from_secs(20))
-            .await
-            .unwrap_err();
+        let error = source.read(&after(0), LIMIT, Duration::from_secs(20)).await.unwrap_err();
         (source, error)
     });
     until_info(&mut connection, "blocked_clients:1").await;

@@ -32,11 +32,7 @@ async fn the_offset_is_a_string_under_the_prefix_that_never_expires() {
     assert_eq!(offsets.load().await.unwrap().unwrap().id.to_string(), "7-1");
     offsets.commit(after(8)).await.unwrap();
     assert_eq!(run(&mut connection, "TTL lobby:c").await, redis::Value::Int(-1));
-    let record: String = redis::cmd("GET")
-        .arg("lobby:c")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let record: String = redis::cmd("GET").arg("lobby:c").query_async(&mut connection).await.unwrap();
     assert!(record.ends_with(" 8-0"), "{record}");
 }
 
@@ -48,10 +44,7 @@ async fn who_claimed_last_commits_and_the_other_is_told() {
     older.load().await.unwrap();
     older.commit(after(3)).await.unwrap();
     assert_eq!(newer.load().await.unwrap().unwrap().id, at(3));
-    assert_eq!(
-        older.commit(after(4)).await.unwrap_err().kind(),
-        ErrorKind::Superseded
-    );
+    assert_eq!(older.commit(after(4)).await.unwrap_err().kind(), ErrorKind::Superseded);
     assert_eq!(older.verify().await.unwrap_err().kind(), ErrorKind::Superseded);
     assert_eq!(older.load().await.unwrap_err().kind(), ErrorKind::Superseded);
     newer.commit(after(5)).await.unwrap();
@@ -67,11 +60,7 @@ async fn a_record_that_somebody_changed_is_a_conflict() {
     offsets.commit(after(3)).await.unwrap();
     for change in ["DEL stream-runtime:offset:c", "SET stream-runtime:offset:c 1-0"] {
         run(&mut connection, change).await;
-        assert_eq!(
-            offsets.commit(after(4)).await.unwrap_err().kind(),
-            ErrorKind::Conflict,
-            "{change}"
-        );
+        assert_eq!(offsets.commit(after(4)).await.unwrap_err().kind(), ErrorKind::Conflict, "{change}");
         offsets.load().await.unwrap();
         offsets.commit(after(4)).await.unwrap();
     }
@@ -104,11 +93,7 @@ async fn a_commit_works_when_the_server_is_out_of_memory() {
     let mut before = backend.offsets("before");
     before.load().await.unwrap();
     run(&mut connection, "CONFIG SET maxmemory 1").await;
-    let refused = redis::cmd("SET")
-        .arg("a")
-        .arg("b")
-        .query_async::<()>(&mut connection)
-        .await;
+    let refused = redis::cmd("SET").arg("a").arg("b").query_async::<()>(&mut connection).await;
     assert!(refused.unwrap_err().to_string().contains("OOM"));
 
     before.commit(after(1)).await.unwrap();
@@ -181,11 +166,7 @@ async fn loaded(mut offsets: Box<dyn OffsetStore>) -> Checkpoint {
 
 /// How often the server was sent this command.
 async fn calls(connection: &mut redis::aio::MultiplexedConnection, command: &str) -> u32 {
-    let stats: String = redis::cmd("INFO")
-        .arg("commandstats")
-        .query_async(connection)
-        .await
-        .unwrap();
+    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
     let prefix = format!("cmdstat_{command}:calls=");
     let calls = stats.lines().find_map(|line| line.strip_prefix(&prefix));
     calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())

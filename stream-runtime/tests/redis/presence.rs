@@ -50,17 +50,10 @@ async fn presence_needs_no_more_rights_than_documented() {
     let mut connection = server.connection().await;
     run(&mut connection, "XADD s 1-0 a b").await;
     let rights = "+xread +get +set +eval +evalsha +xinfo +xrange";
-    run(
-        &mut connection,
-        &format!("ACL SETUSER least on >word ~* {rights}"),
-    )
-    .await;
+    run(&mut connection, &format!("ACL SETUSER least on >word ~* {rights}")).await;
     let url = format!("redis://least:word@127.0.0.1:{}", server.port());
     let backend = stream_runtime::redis::RedisBackend::new(config(&url)).unwrap();
-    assert_eq!(
-        backend.source("s").presence(at(1)).await.unwrap(),
-        Presence::Present
-    );
+    assert_eq!(backend.source("s").presence(at(1)).await.unwrap(), Presence::Present);
     assert_eq!(backend.source("s").tail().await.unwrap(), at(1));
     let mut offsets = backend.offsets("c");
     offsets.load().await.unwrap();

@@ -19,14 +19,7 @@ async fn entries_come_in_order_with_their_bytes() {
     let binary: &[u8] = &[0, 0xff, b'\r', b'\n', b'$'];
     for id in ["1-0", "1-1", "7-0"] {
         let mut add = redis::cmd("XADD");
-        add.arg("s")
-            .arg(id)
-            .arg("name")
-            .arg("first")
-            .arg(binary)
-            .arg(binary)
-            .arg("name")
-            .arg("last");
+        add.arg("s").arg(id).arg("name").arg("first").arg(binary).arg(binary).arg("name").arg("last");
         let _: String = add.query_async(&mut connection).await.unwrap();
     }
     for url in [server.url(), format!("{}/?protocol=resp3", server.url())] {
@@ -38,27 +31,12 @@ async fn entries_come_in_order_with_their_bytes() {
         let entry = &all.entries()[1];
         assert_eq!(entry.stream(), "s");
         let fields: Vec<_> = entry.fields().iter().collect();
-        assert_eq!(
-            fields,
-            [
-                (&b"name"[..], &b"first"[..]),
-                (binary, binary),
-                (b"name", b"last")
-            ]
-        );
+        assert_eq!(fields, [(&b"name"[..], &b"first"[..]), (binary, binary), (b"name", b"last")]);
 
-        let rest = batch(
-            source
-                .read(&all.checkpoint(&all.entries()[0]), LIMIT, LONG)
-                .await
-                .unwrap(),
-        );
+        let rest = batch(source.read(&all.checkpoint(&all.entries()[0]), LIMIT, LONG).await.unwrap());
         assert_eq!(rest.entries().len(), 2);
         assert_eq!(all.end().id, at(7));
-        assert!(matches!(
-            source.read(&all.end(), LIMIT, SHORT).await.unwrap(),
-            Read::Idle
-        ));
+        assert!(matches!(source.read(&all.end(), LIMIT, SHORT).await.unwrap(), Read::Idle));
     }
 }
 
@@ -69,10 +47,7 @@ async fn a_database_and_a_socket_are_read_by_their_urls() {
     run(&mut connection, "SELECT 3").await;
     run(&mut connection, "XADD s 4-0 a b").await;
     let socket = server.dir().join("redis.sock");
-    for url in [
-        format!("{}/3", server.url()),
-        format!("unix://{}?db=3", socket.display()),
-    ] {
+    for url in [format!("{}/3", server.url()), format!("unix://{}?db=3", socket.display())] {
         let backend = stream_runtime::redis::RedisBackend::new(config(&url)).unwrap();
         let read = backend.source("s").read(&after(0), LIMIT, LONG).await.unwrap();
         assert_eq!(ids(&batch(read)), [4]);
@@ -96,16 +71,9 @@ async fn a_waiting_read_wakes_up_when_an_entry_comes() {
 async fn a_read_waits_its_time_and_is_idle() {
     let server = RedisServer::start().await;
     let mut source = backend(&server).source("s");
-    for wait in [
-        Duration::from_millis(120),
-        Duration::from_micros(10),
-        Duration::ZERO,
-    ] {
+    for wait in [Duration::from_millis(120), Duration::from_micros(10), Duration::ZERO] {
         let started = Instant::now();
-        assert!(matches!(
-            source.read(&after(0), LIMIT, wait).await.unwrap(),
-            Read::Idle
-        ));
+        assert!(matches!(source.read(&after(0), LIMIT, wait).await.unwrap(), Read::Idle));
         assert!(started.elapsed() >= wait, "{wait:?}");
         assert!(started.elapsed() < LONG, "{wait:?}");
     }
@@ -116,15 +84,10 @@ async fn a_read_longer_than_the_response_timeout_is_not_cut_short() {
     let server = RedisServer::start().await;
     let mut config = config(&server.url());
     config.response_timeout = Duration::from_millis(600);
-    let mut source = stream_runtime::redis::RedisBackend::new(config)
-        .unwrap()
-        .source("s");
+    let mut source = stream_runtime::redis::RedisBackend::new(config).unwrap().source("s");
     let wait = Duration::from_millis(700);
     let started = Instant::now();
-    assert!(matches!(
-        source.read(&after(0), LIMIT, wait).await.unwrap(),
-        Read::Idle
-    ));
+    assert!(matches!(source.read(&after(0), LIMIT, wait).await.unwrap(), Read::Idle));
     assert!(started.elapsed() >= wait);
 }
 
@@ -161,10 +124,7 @@ async fn one_readers_wait_does_not_hold_up_another_or_a_commit() {
     let started = Instant::now();
     run(&mut connection, "XADD s 1-0 a b").await;
     let mut source = backend.source("s");
-    assert_eq!(
-        ids(&batch(source.read(&after(0), LIMIT, LONG).await.unwrap())),
-        [1]
-    );
+    assert_eq!(ids(&batch(source.read(&after(0), LIMIT, LONG).await.unwrap())), [1]);
     assert!(backend.offsets("c").load().await.unwrap().is_none());
     assert_eq!(source.tail().await.unwrap(), at(1));
     assert!(started.elapsed() < LONG && !waiting.is_finished());
@@ -181,10 +141,7 @@ async fn a_batch_has_about_the_bytes_it_may_and_the_count_at_most() {
         add.arg("s").arg(format!("{ms}-0")).arg("body").arg(&body);
         let _: String = add.query_async(&mut connection).await.unwrap();
     }
-    let limit = Limit {
-        entries: 256,
-        bytes: 1 << 20,
-    };
+    let limit = Limit { entries: 256, bytes: 1 << 20 };
     let mut source = backend(&server).source("s");
     let (mut position, mut sizes) = (after(0), Vec::new());
     while sizes.iter().sum::<usize>() < 60 {
@@ -192,10 +149,7 @@ async fn a_batch_has_about_the_bytes_it_may_and_the_count_at_most() {
         sizes.push(batch.entries().len());
         position = batch.end();
     }
-    assert_eq!(
-        sizes[0], 11,
-        "the first batch is cut at the first entry over 1 MiB"
-    );
+    assert_eq!(sizes[0], 11, "the first batch is cut at the first entry over 1 MiB");
     assert!(sizes.iter().all(|&size| size <= 11), "{sizes:?}");
     assert!(sizes.len() <= 7, "{sizes:?}");
 
@@ -221,11 +175,7 @@ async fn an_answer_with_nothing_is_no_reason_to_spin() {
     .await;
     let wait = Duration::from_millis(300);
     let started = Instant::now();
-    let read = backend_at(port)
-        .source("s")
-        .read(&after(0), LIMIT, wait)
-        .await
-        .unwrap();
+    let read = backend_at(port).source("s").read(&after(0), LIMIT, wait).await.unwrap();
     assert!(matches!(read, Read::Idle));
     assert!(started.elapsed() >= wait);
     let reads = reads.load(std::sync::atomic::Ordering::SeqCst);
@@ -237,10 +187,7 @@ async fn reading_goes_on_after_the_server_came_back() {
     let mut server = RedisServer::durable().await;
     let mut source = backend(&server).source("s");
     run(&mut server.connection().await, "XADD s 1-0 a b").await;
-    assert_eq!(
-        ids(&batch(source.read(&after(0), LIMIT, LONG).await.unwrap())),
-        [1]
-    );
+    assert_eq!(ids(&batch(source.read(&after(0), LIMIT, LONG).await.unwrap())), [1]);
 
     server.stop();
     for _ in 0..2 {

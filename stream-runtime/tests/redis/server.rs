@@ -64,10 +64,7 @@ async fn a_server_that_cannot_start_says_why() {
     let panic = starting.await.unwrap_err().into_panic();
     let text = panic.downcast_ref::<String>().unwrap();
     assert!(text.starts_with("the server did not start: "), "{text}");
-    assert!(
-        text.contains("no-such-setting") && text.lines().count() == 1,
-        "{text}"
-    );
+    assert!(text.contains("no-such-setting") && text.lines().count() == 1, "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,9 +73,6 @@ async fn a_server_starts_also_while_tokios_time_is_paused() {
 }
 
 async fn assert_gone(mut connection: MultiplexedConnection, dir: PathBuf) {
-    redis::cmd("PING")
-        .query_async::<()>(&mut connection)
-        .await
-        .unwrap_err();
+    redis::cmd("PING").query_async::<()>(&mut connection).await.unwrap_err();
     assert!(!dir.exists());
 }

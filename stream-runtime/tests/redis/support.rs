@@ -14,10 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-pub(crate) const LIMIT: Limit = Limit {
-    entries: 256,
-    bytes: 4 << 20,
-};
+pub(crate) const LIMIT: Limit = Limit { entries: 256, bytes: 4 << 20 };
 
 pub(crate) fn config(url: &str) -> RedisConfig {
     let mut config = RedisConfig::default();
@@ -46,10 +43,7 @@ pub(crate) async fn run(connection: &mut MultiplexedConnection, command: &str) -
     let mut words = command.split_whitespace();
     let mut redis_command = redis::cmd(words.next().unwrap());
     redis_command.arg(words.collect::<Vec<_>>());
-    redis_command
-        .query_async(connection)
-        .await
-        .unwrap_or_else(|error| panic!("{command}: {error}"))
+    redis_command.query_async(connection).await.unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 
 pub(crate) fn at(ms: u64) -> EntryId {
@@ -83,9 +77,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Result<T, BackendError>>>(
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), tries)
-        .await
-        .unwrap()
+    tokio::time::timeout(Duration::from_secs(20), tries).await.unwrap()
 }
 
 /// Until the server says so in its `INFO clients`.
@@ -100,9 +92,7 @@ pub(crate) async fn until_info(connection: &mut MultiplexedConnection, line: &st
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), says_so)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), says_so).await.unwrap();
 }
 
 /// A server that answers each command as `answer` says; `None` leaves it without an answer.

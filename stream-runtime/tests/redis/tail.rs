@@ -15,22 +15,14 @@ async fn the_tail_is_the_last_id_ever_given() {
     run(&mut connection, "XADD s 7-0 a b").await;
     assert_eq!(source.tail().await.unwrap(), at(7));
     run(&mut connection, "XDEL s 7-0").await;
-    assert_eq!(
-        source.tail().await.unwrap(),
-        at(7),
-        "also when that entry is gone"
-    );
+    assert_eq!(source.tail().await.unwrap(), at(7), "also when that entry is gone");
 }
 
 #[tokio::test]
 async fn a_user_who_may_not_ask_gets_the_last_entry_there_is() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
-    run(
-        &mut connection,
-        "ACL SETUSER plain on >word ~* +@all -xinfo -info",
-    )
-    .await;
+    run(&mut connection, "ACL SETUSER plain on >word ~* +@all -xinfo -info").await;
     let url = format!("redis://plain:word@127.0.0.1:{}", server.port());
     let backend = stream_runtime::redis::RedisBackend::new(config(&url)).unwrap();
     let (logs, _guard) = logs();
@@ -41,10 +33,7 @@ async fn a_user_who_may_not_ask_gets_the_last_entry_there_is() {
     backend.offsets("c").load().await.unwrap();
     let lines = logs.lines();
     assert_eq!(lines.len(), 1, "said once: {lines:?}");
-    assert!(
-        lines[0].starts_with("INFO") && lines[0].contains("INFO is denied"),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("INFO") && lines[0].contains("INFO is denied"), "{lines:?}");
 }
 
 #[tokio::test]
@@ -56,17 +45,11 @@ async fn a_server_that_may_evict_offsets_is_warned_of_and_has_no_tail() {
     backend.offsets("b").load().await.unwrap();
     let lines = logs.lines();
     assert_eq!(lines.len(), 1, "said once: {lines:?}");
-    assert!(
-        lines[0].starts_with("WARN") && lines[0].contains("allkeys-lru"),
-        "{lines:?}"
-    );
+    assert!(lines[0].starts_with("WARN") && lines[0].contains("allkeys-lru"), "{lines:?}");
 
     let error = backend.source("s").tail().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(
-        error.to_string().contains("maxmemory-policy allkeys-lru"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("maxmemory-policy allkeys-lru"), "{error}");
 }
 
 #[tokio::test]

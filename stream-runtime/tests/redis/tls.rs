@@ -25,10 +25,7 @@ async fn a_server_with_a_certificate_of_the_private_authority_is_read() {
     let mut config = config(&format!("rediss://127.0.0.1:{}", server.port()));
     config.ca_certificate = Some(CA.to_owned());
     let mut source = RedisBackend::new(config).unwrap().source("s");
-    let read = source
-        .read(&after(0), LIMIT, Duration::from_millis(10))
-        .await
-        .unwrap();
+    let read = source.read(&after(0), LIMIT, Duration::from_millis(10)).await.unwrap();
     assert!(matches!(read, Read::Idle));
 }
 
@@ -36,11 +33,7 @@ async fn a_server_with_a_certificate_of_the_private_authority_is_read() {
 async fn a_certificate_that_is_not_trusted_is_configuration() {
     let server = server().await;
     let backend = RedisBackend::new(config(&format!("rediss://127.0.0.1:{}", server.port()))).unwrap();
-    let error = backend
-        .source("s")
-        .read(&after(0), LIMIT, Duration::from_millis(10))
-        .await
-        .unwrap_err();
+    let error = backend.source("s").read(&after(0), LIMIT, Duration::from_millis(10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
 }
