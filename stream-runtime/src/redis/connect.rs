@@ -123,6 +123,19 @@ async fn send(
     }
 }
 
+impl RedisConfig {
+    /// A client of the redis crate for this server, for commands of your own beside the streams. It does not
+    /// connect. The timeouts are not in it: each connection is made with its own.
+    ///
+    /// # Errors
+    ///
+    /// As of [`RedisBackend::new`](super::RedisBackend::new): a URL that is none, a certificate that does not
+    /// parse.
+    pub fn client(&self) -> Result<Client, BackendError> {
+        client(self)
+    }
+}
+
 fn client(config: &RedisConfig) -> Result<Client, BackendError> {
     let info = config.url.connection_info().map_err(BackendError::configuration)?;
     let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
