@@ -15,6 +15,7 @@ use tower::{BoxError, Layer, Service};
 
 use self::session::{End, Session};
 use crate::backend::{Backend, BackendError, Checkpoint, ErrorKind, OffsetStore};
+use crate::backoff::Jitter;
 use crate::clock::Clock;
 use crate::config::{ConsumerConfig, StartAt};
 use crate::delivery::Delivery;
@@ -99,6 +100,7 @@ pub(crate) struct Worker {
     pub(crate) consumer: Consumer,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) clock: Clock,
+    pub(crate) jitter: Jitter,
     pub(crate) status: Arc<StatusCell>,
     pub(crate) shutdown: Shutdown,
 }
@@ -107,9 +109,9 @@ impl Worker {
     /// Runs until shutdown. No error of the backend or the handler ends it.
     pub(crate) async fn run(&self) {
         let Consumer { name, stream, config, recipe } = &self.consumer;
-        let mut stack = recipe.build(name, stream, config, &self.clock);
+        let mut stack = recipe.build(name, stream, config, &self.clock, &self.jitter);
         let mut store = self.backend.offsets(&self.consumer.name);
-        let mut opening = Trouble::new(Work::Open, Arc::clone(&self.status));
+        let mut opening = Trouble::new(Work::Open, Arc::clone(&self.status), self.jitter.clone());
         loop {
             self.status.turn_to(ConsumerState::Starting);
             let checkpoint = match self.open(store.as_mut(), &mut opening).await {

@@ -12,6 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backend::Backend;
+use crate::backoff::Jitter;
 use crate::clock::Clock;
 use crate::config::RuntimeConfig;
 use crate::consumer::{Consumer, Worker};
@@ -31,14 +32,21 @@ pub struct Runtime {
     backend: Arc<dyn Backend>,
     config: RuntimeConfig,
     clock: Clock,
+    /// One sequence for all waits of all consumers.
+    jitter: Jitter,
     consumers: Vec<(Consumer, Arc<StatusCell>)>,
 }
 
 impl Runtime {
     /// A runtime on this backend, without consumers.
     pub fn new(backend: impl Backend) -> Self {
-        let (config, clock) = (RuntimeConfig::default(), Clock::system());
-        Self { backend: Arc::new(backend), config, clock, consumers: Vec::new() }
+        Self {
+            backend: Arc::new(backend),
+            config: RuntimeConfig::default(),
+            clock: Clock::system(),
+            jitter: Jitter::new(),
+            consumers: Vec::new(),
+        }
     }
 
     /// Replaces the settings.
@@ -55,6 +63,15 @@ impl Runtime {
         for (consumer, status) in &mut self.consumers {
             *status = status_of(consumer, &self.clock);
         }
+        self
+    }
+
+    /// Seeds the jitter of every wait: on one thread and under paused time, runs of the same seed and the same
+    /// backend are the same. Without it no two runs wait alike.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter = Jitter::seeded(seed);
         self
     }
 
@@ -128,6 +145,7 @@ impl Runtime {
             consumer,
             backend: Arc::clone(&self.backend),
             clock: self.clock.clone(),
+            jitter: self.jitter.clone(),
             status,
             shutdown: shutdown.clone(),
         };

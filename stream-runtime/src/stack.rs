@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tower::util::BoxService;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 
+use crate::backoff::Jitter;
 use crate::clock::Clock;
 use crate::config::ConsumerConfig;
 use crate::delivery::Delivery;
@@ -22,7 +23,7 @@ pub(crate) type Boxed = BoxService<Delivery, Advance, Hold>;
 
 /// What is needed to build the stack of one consumer, and to build it again should its task have panicked.
 pub(crate) struct Recipe {
-    handling: Box<dyn Fn(&ConsumerConfig) -> Boxed + Send + Sync>,
+    handling: Box<dyn Fn(&ConsumerConfig, &Jitter) -> Boxed + Send + Sync>,
     layers: Vec<Box<dyn Fn(Boxed) -> Boxed + Send + Sync>>,
 }
 
@@ -30,7 +31,10 @@ impl Recipe {
     /// A stack around `handler`, without layers of the user's.
     pub(crate) fn new(handler: impl Handler) -> Self {
         let service = HandlerService::new(handler);
-        Self { handling: Box::new(move |config| handling(service.clone(), config)), layers: Vec::new() }
+        Self {
+            handling: Box::new(move |config, jitter| handling(service.clone(), config, jitter)),
+            layers: Vec::new(),
+        }
     }
 
     /// Adds a layer of the user's; the last added is outermost. It sees holds as errors, and an error of its own
@@ -55,9 +59,10 @@ impl Recipe {
         stream: &Arc<str>,
         config: &ConsumerConfig,
         clock: &Clock,
+        jitter: &Jitter,
     ) -> Stack {
         let metrics = MetricsLayer::new(Arc::clone(consumer), Arc::clone(stream)).clock(clock.clone());
-        let inner = self.layers.iter().fold((self.handling)(config), |inner, layer| layer(inner));
+        let inner = self.layers.iter().fold((self.handling)(config, jitter), |inner, layer| layer(inner));
         Stack { service: watched(inner, &metrics), metrics }
     }
 }
@@ -79,9 +84,9 @@ fn watched(inner: Boxed, metrics: &MetricsLayer) -> Boxed {
 /// Below the user's layers, which so need not be `Clone`: retry calls a clone of what is inside it. The timeout
 /// is inside retry, so each attempt has its own. Innermost the guard, so that retry can tell a panic from other
 /// holds, and your layers see one as a hold.
-fn handling(service: HandlerService<impl Handler>, config: &ConsumerConfig) -> Boxed {
+fn handling(service: HandlerService<impl Handler>, config: &ConsumerConfig, jitter: &Jitter) -> Boxed {
     let service = ServiceBuilder::new()
-        .layer(RetryLayer::new(&config.retry))
+        .layer(RetryLayer::new(&config.retry).jitter(jitter.clone()))
         .layer(TimeoutLayer::new(config.handler_timeout))
         .layer(GuardLayer::new())
         .service(service);

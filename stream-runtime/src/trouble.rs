@@ -52,8 +52,8 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn new(work: Work, status: Arc<StatusCell>) -> Self {
-        Self { work, status, jitter: Jitter::new(), failures: 0 }
+    pub(crate) fn new(work: Work, status: Arc<StatusCell>, jitter: Jitter) -> Self {
+        Self { work, status, jitter, failures: 0 }
     }
 
     /// It failed: says so, and returns how long to wait before the next try.

@@ -63,7 +63,7 @@ pub(super) struct Session<'worker> {
 impl<'worker> Session<'worker> {
     pub(super) fn start(worker: &'worker Worker, store: Box<dyn OffsetStore>, after: Checkpoint) -> Self {
         let config = &worker.consumer.config;
-        let trouble = |work| Trouble::new(work, worker.status.clone());
+        let trouble = |work| Trouble::new(work, worker.status.clone(), worker.jitter.clone());
         let source = worker.backend.source(&worker.consumer.stream);
         let (place, arrivals) = mpsc::channel(1);
         let mut reader = JoinSet::new();
@@ -76,7 +76,7 @@ impl<'worker> Session<'worker> {
             inspector: worker.backend.source(&worker.consumer.stream),
             inspect_trouble: trouble(Work::Inspect),
             backoff: config.hold_backoff.into(),
-            jitter: Jitter::new(),
+            jitter: worker.jitter.clone(),
             _reader: reader,
         }
     }

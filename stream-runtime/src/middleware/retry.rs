@@ -80,6 +80,12 @@ impl RetryLayer {
             },
         }
     }
+
+    /// Draws its jitter from this sequence instead of one of its own.
+    pub(crate) fn jitter(mut self, jitter: Jitter) -> Self {
+        self.policy.jitter = jitter;
+        self
+    }
 }
 
 impl<S> Layer<S> for RetryLayer {

@@ -18,7 +18,7 @@ fn delivery() -> Delivery {
 
 fn build(recipe: &Recipe) -> Stack {
     let config = ConsumerConfig::default();
-    recipe.build(&"c".into(), &"s".into(), &config, &Clock::system())
+    recipe.build(&"c".into(), &"s".into(), &config, &Clock::system(), &Jitter::new())
 }
 
 /// A layer that writes down its name when it is called and what it got back.

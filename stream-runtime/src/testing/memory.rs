@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{
@@ -50,8 +49,9 @@ pub struct MemoryBackend {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told of each change, so that readers and hanging operations look again.
-    changed: watch::Sender<()>,
+    /// Told of each change, so that readers and hanging operations look again. It wakes them in the order in
+    /// which they came, where a `watch` would throw dice: a test must be able to run the same way twice.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -112,7 +112,7 @@ impl MemoryBackend {
         entries.entries.push(Entry::new(stream, entries.last, fields));
         let id = entries.last;
         drop(state);
-        self.shared.changed.send_replace(());
+        self.shared.changed.notify_waiters();
         id
     }
 
@@ -140,7 +140,7 @@ impl MemoryBackend {
     /// Has the next read of the stream find this, and go on after `resume`.
     pub fn find(&self, stream: &str, finding: Finding, resume: EntryId) {
         self.state().findings.entry(stream.to_owned()).or_default().push_back((finding, resume));
-        self.shared.changed.send_replace(());
+        self.shared.changed.notify_waiters();
     }
 
     /// The committed offset of a consumer.
@@ -174,7 +174,7 @@ impl MemoryBackend {
             Some(fault) => self.state().faults.insert(operation, fault),
             None => self.state().faults.remove(&operation),
         };
-        self.shared.changed.send_replace(());
+        self.shared.changed.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,8 +187,8 @@ impl MemoryBackend {
         operation: Operation,
         action: impl FnOnce(&mut State) -> T,
     ) -> Result<T, BackendError> {
-        let mut changed = self.shared.changed.subscribe();
         loop {
+            let changed = self.shared.changed.notified();
             {
                 let mut state = self.state();
                 match state.faults.get(&operation) {
@@ -201,9 +201,7 @@ impl MemoryBackend {
                     Some(Fault::Hang) => {}
                 }
             }
-            if changed.changed().await.is_err() {
-                pending::<()>().await;
-            }
+            changed.await;
         }
     }
 }
@@ -244,13 +242,13 @@ impl MemorySource {
 impl Source for MemorySource {
     async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
         let deadline = Instant::now() + wait;
-        let mut changed = self.backend.shared.changed.subscribe();
         loop {
+            let changed = self.backend.shared.changed.notified();
             let look = |state: &mut State| state.look(&self.stream, after.id, limit);
             if let Some(read) = self.backend.perform(Operation::Read, look).await? {
                 return Ok(read);
             }
-            if timeout_at(deadline, changed.changed()).await.is_err() {
+            if timeout_at(deadline, changed).await.is_err() {
                 return Ok(Read::Idle);
             }
         }
