@@ -88,6 +88,11 @@ impl Record {
         })
     }
 
+    /// Whether both were written under one claim. A failover can bring back a record of an earlier one.
+    fn is_claim_of(&self, other: &Self) -> bool {
+        (self.epoch, self.owner) == (other.epoch, other.owner)
+    }
+
     fn checkpoint(&self) -> Option<Checkpoint> {
         Some(Checkpoint { id: self.id?, mark: self.mark.as_ref().map(Mark::stored) })
     }
@@ -180,7 +185,7 @@ impl<R: Register> OffsetStore for Offsets<R> {
             };
             match parse(text.as_deref())? {
                 // A commit that we gave up waiting for was made after all: go on from it.
-                Some(found) if found.owner == self.owner && expected.id < found.id && found.id < new.id => {
+                Some(found) if found.is_claim_of(&new) && expected.id < found.id && found.id < new.id => {
                     expected = found;
                 }
                 found => return Err(self.judge(found.as_ref())),
@@ -192,7 +197,7 @@ impl<R: Register> OffsetStore for Offsets<R> {
         let text = self.register.get().await?;
         let found = parse(text.as_deref())?;
         match (&found, &self.ours) {
-            (Some(found), Some(ours)) if found.owner == self.owner && found.id >= ours.id => Ok(()),
+            (Some(found), Some(ours)) if found.is_claim_of(ours) && found.id >= ours.id => Ok(()),
             _ => Err(self.judge(found.as_ref())),
         }
     }

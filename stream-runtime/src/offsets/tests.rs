@@ -162,6 +162,21 @@ async fn a_record_of_an_older_claim_is_claimed_again_with_a_newer_epoch() {
 }
 
 #[tokio::test]
+async fn a_record_of_an_older_claim_of_ones_own_is_no_commit_in_doubt() {
+    let shared = Shared::default();
+    let mut store = shared.store();
+    loaded(&mut store).await;
+    store.commit(at(20)).await.unwrap();
+    let older = shared.text();
+    shared.set("18-0");
+    assert_eq!(loaded(&mut store).await, Some(EntryId::new(18, 0)));
+    shared.set(&older);
+    assert_eq!(kind(store.verify().await), ErrorKind::Conflict);
+    assert_eq!(kind(store.commit(at(45)).await), ErrorKind::Conflict);
+    assert_eq!(shared.text(), older);
+}
+
+#[tokio::test]
 async fn what_is_no_record_is_a_configuration_error_and_stays() {
     for text in ["", "yesterday", "2 1 0 5-0", "1 x 0 5-0", "1 1 0", "1 1 z 5-0 more"] {
         let shared = Shared::default();
