@@ -157,12 +157,12 @@ impl Worker {
 
     async fn try_open(&self, store: &mut dyn OffsetStore) -> Result<Checkpoint, BackendError> {
         let (checkpoint, found) = match store.load().await? {
-            Some(checkpoint) => (checkpoint, "stored offset"),
+            Some(checkpoint) => {
+                self.status.committed(checkpoint.id);
+                (checkpoint, "stored offset")
+            }
             None => (self.first_checkpoint(store).await?, "no stored offset"),
         };
-        if checkpoint.id != EntryId::ZERO {
-            self.status.committed(checkpoint.id);
-        }
         tracing::info!(
             target: "stream_runtime",
             consumer = self.status.consumer(),
@@ -204,6 +204,7 @@ impl Worker {
     ) -> Result<Checkpoint, BackendError> {
         let checkpoint = Checkpoint::at(id);
         store.commit(checkpoint.clone()).await?;
+        self.status.committed(id);
         Ok(checkpoint)
     }
 

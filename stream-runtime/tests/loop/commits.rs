@@ -176,6 +176,22 @@ async fn latest_starts_behind_what_is_there_and_is_decided_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn latest_of_an_empty_stream_is_known_also_when_its_record_vanishes() {
+    let (backend, script) = (backlog(0), Script::new().on(1, [Do::Hang]));
+    let mut config = config();
+    config.start = StartAt::Latest;
+    let running = start(backend.clone(), config, script.clone());
+    until("it is committed at once", || backend.offset("c") == Some(id(0))).await;
+    backend.append(STREAM, [("n", "1")]);
+    until("the first is in hand", || script.delivered().len() == 1).await;
+    backend.set_record("c", None);
+    script.release.notify_one();
+    until("it is committed, after all", || backend.offset("c") == Some(id(1))).await;
+    assert_eq!(script.delivered(), ids([1, 1]), "not taken for an entry before the latest one");
+    assert_eq!(running.status().offset, Some(id(1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_given_id_starts_after_it_and_a_stored_offset_comes_first() {
     let backend = backlog(5);
     let mut config = config();
