@@ -80,22 +80,25 @@ impl Committer {
         poll_fn(|cx| self.poll_step(cx)).await
     }
 
-    /// Commits all that is settled, trying again until `deadline`.
+    /// Commits all that is settled, trying again until `deadline`, and tells of each offset that is durable.
     ///
     /// # Errors
     ///
     /// What could not be made durable: `None` in time, or an error of [`step`](Self::step).
-    pub(crate) async fn flush(&mut self, deadline: Instant) -> Result<Option<EntryId>, Option<BackendError>> {
+    pub(crate) async fn flush(
+        &mut self,
+        deadline: Instant,
+        committed: impl Fn(EntryId),
+    ) -> Result<(), Option<BackendError>> {
         self.verify_due = false;
-        let mut last = None;
         while self.uncommitted > 0 {
             match timeout_at(deadline, self.step()).await {
-                Ok(Ok(id)) => last = Some(id),
+                Ok(Ok(id)) => committed(id),
                 Ok(Err(error)) => return Err(Some(error)),
                 Err(_) => return Err(None),
             }
         }
-        Ok(last)
+        Ok(())
     }
 
     /// How many entries are handled and not yet durable.

@@ -212,9 +212,8 @@ impl Worker {
     async fn flush(&self, session: &mut Session<'_>) {
         let Some(deadline) = self.shutdown.deadline() else { return };
         let committer = &mut session.committer;
-        let error = match committer.flush(deadline).await {
-            Ok(Some(id)) => return self.status.committed(id),
-            Ok(None) => return,
+        let error = match committer.flush(deadline, |id| self.status.committed(id)).await {
+            Ok(()) => return,
             Err(error) => error.map_or_else(|| "out of time".to_owned(), |error| error.to_string()),
         };
         tracing::error!(

@@ -9,7 +9,7 @@ use stream_runtime::{
     Backend, BackendError, Checkpoint, Consumer, ConsumerState, EntryId, ErrorKind, Limit, OffsetStore,
     Presence, Read, Runtime, Source, async_trait,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::support::*;
 
@@ -110,6 +110,18 @@ async fn a_flush_that_cannot_be_made_ends_within_the_drain_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_that_runs_out_of_time_shows_what_it_did_commit() {
+    let (backend, script) = (SlowCommits(backlog(2)), Script::new());
+    let runtime = Runtime::new(backend.clone())
+        .config(drain_timeout(Duration::from_secs(3)))
+        .consumer(Consumer::new("c", STREAM, script.clone()).config(config()));
+    let running = start_runtime(runtime);
+    until("both are handled, the first commit under way", || script.finished().len() == 2).await;
+    let status = running.stop().await;
+    assert_eq!((status.offset, backend.0.offset("c")), (Some(id(1)), Some(id(1))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_crash_at_most_max_uncommitted_entries_come_again() {
     let (backend, script) = (backlog(50), Script::new().on(1, [Do::Hang]));
     let mut config = config();
@@ -192,5 +204,37 @@ impl Source for CountingSource {
 
     async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
         self.source.presence(id).await
+    }
+}
+
+/// A backend whose commits take two seconds.
+#[derive(Clone)]
+struct SlowCommits(MemoryBackend);
+
+impl Backend for SlowCommits {
+    fn source(&self, stream: &str) -> Box<dyn Source> {
+        self.0.source(stream)
+    }
+
+    fn offsets(&self, consumer: &str) -> Box<dyn OffsetStore> {
+        Box::new(SlowStore(self.0.offsets(consumer)))
+    }
+}
+
+struct SlowStore(Box<dyn OffsetStore>);
+
+#[async_trait]
+impl OffsetStore for SlowStore {
+    async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError> {
+        self.0.load().await
+    }
+
+    async fn commit(&mut self, checkpoint: Checkpoint) -> Result<(), BackendError> {
+        sleep(Duration::from_secs(2)).await;
+        self.0.commit(checkpoint).await
+    }
+
+    async fn verify(&mut self) -> Result<(), BackendError> {
+        self.0.verify().await
     }
 }
