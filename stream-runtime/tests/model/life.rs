@@ -1,0 +1,164 @@
+//! What one worker may do from its start to its end: claims, commits, shutdown, and that it rests after failures.
+
+use std::time::Duration;
+
+use stream_runtime::{ConsumerConfig, ErrorKind, StartAt};
+use tokio::time::Instant;
+
+use crate::record::Record;
+use crate::run::{Checked, Run, least_rest, rested, rule};
+
+pub(crate) struct Life {
+    pub(crate) config: ConsumerConfig,
+    /// The session that it is in; none before the first offset was loaded.
+    pub(crate) run: Option<Run>,
+    /// How many sessions there were.
+    pub(crate) runs: usize,
+    /// Between a load that found no offset and the first read.
+    opening: bool,
+    /// What the worker knows to be durable.
+    known: Option<u64>,
+    /// The owner that its records name; the same in all its claims.
+    owner: Option<u64>,
+    /// The epoch of the claim that it knows to be made.
+    epoch: Option<u64>,
+    /// Whether something happened after which the offset is to be loaded again.
+    may_load: bool,
+    has_store: bool,
+    store_rests_until: Option<Instant>,
+    last_failure: Option<Instant>,
+    /// It was told that another worker has claimed the consumer.
+    pub(crate) superseded: bool,
+    pub(crate) stop_asked: Option<Instant>,
+    pub(crate) ended: bool,
+}
+
+impl Life {
+    pub(crate) fn new(config: ConsumerConfig) -> Self {
+        Self {
+            config,
+            run: None,
+            runs: 0,
+            opening: false,
+            known: None,
+            owner: None,
+            epoch: None,
+            may_load: true,
+            has_store: false,
+            store_rests_until: None,
+            last_failure: None,
+            superseded: false,
+            stop_asked: None,
+            ended: false,
+        }
+    }
+
+    /// Rules 3 and 8: whoever was superseded, or has ended, does nothing more.
+    pub(crate) fn acts(&self) -> Checked {
+        rule!(!self.ended, "acts after its end");
+        rule!(!self.superseded, "acts after it was superseded");
+        Ok(())
+    }
+
+    /// One store a worker: a second one means that its task panicked, or that a commit was given up.
+    pub(crate) fn makes_store(&mut self) -> Checked {
+        rule!(!self.has_store, "takes a second offset store: its task has panicked");
+        self.has_store = true;
+        Ok(())
+    }
+
+    /// Rule 9: after a failure, a rest.
+    pub(crate) fn calls_store(&self) -> Checked {
+        self.acts()?;
+        rule!(rested(self.store_rests_until), "calls the offset store again at once after a failure");
+        Ok(())
+    }
+
+    pub(crate) fn loads(&self) -> Checked {
+        self.calls_store()?;
+        rule!(self.may_load, "loads the offset again without a cause");
+        Ok(())
+    }
+
+    /// Where the next session starts, once the stored offset is known; `None` where the tail is to be asked for.
+    pub(crate) fn loaded(&mut self, stored: Option<u64>, epoch: Option<u64>) {
+        self.epoch = epoch;
+        self.may_load = false;
+        self.opening = stored.is_none();
+        self.known = stored.or(self.known);
+        let start = self.known.or(match self.config.start {
+            StartAt::Beginning => Some(0),
+            StartAt::After(id) => Some(id.ms),
+            StartAt::Latest => None,
+        });
+        self.runs += 1;
+        self.run = start.map(|start| Run::new(self.config.clone(), start));
+    }
+
+    /// Rule 6: `latest` is resolved where no offset is stored.
+    pub(crate) fn asked_tail(&mut self, tail: u64) -> Checked {
+        rule!(self.opening && self.run.is_none(), "asks for the tail although it has an offset");
+        self.run = Some(Run::new(self.config.clone(), tail));
+        Ok(())
+    }
+
+    pub(crate) fn commit_done(&mut self, id: u64) {
+        self.known = Some(id);
+        if let Some(run) = self.run.as_mut().filter(|_| !self.opening) {
+            run.committed();
+        }
+    }
+
+    /// Whether it is writing down where it starts, so that the next start does not decide anew.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.opening
+    }
+
+    pub(crate) fn reads(&mut self) {
+        self.opening = false;
+    }
+
+    pub(crate) fn store_failed(&mut self, kind: ErrorKind) {
+        self.store_rests_until = Some(Instant::now() + least_rest(kind));
+        self.last_failure = Some(Instant::now());
+        self.superseded |= kind == ErrorKind::Superseded;
+        self.may_load |= kind == ErrorKind::Conflict || self.opening || self.run.is_none();
+    }
+
+    /// Rule 3: a claim takes the offset as it is, with a new epoch, and only the first one takes it from another.
+    pub(crate) fn claims(&mut self, before: Option<Record>, after: Record) -> Checked {
+        let (epoch, id) = before.map_or((0, None), |before| (before.epoch, before.id));
+        rule!(after.epoch > epoch, "claims with epoch {}, where {epoch} is stored", after.epoch);
+        rule!(after.id == id, "claims with offset {:?}, where {id:?} is stored", after.id);
+        if let (Some(ours), Some(before)) = (self.epoch, before) {
+            let newer = Some(before.owner) != self.owner && before.epoch >= ours;
+            rule!(!newer, "claims again from a worker that claimed after it");
+        }
+        self.owner = Some(after.owner);
+        Ok(())
+    }
+
+    pub(crate) fn owns(&self, record: Record) -> bool {
+        self.owner == Some(record.owner)
+    }
+
+    /// Rule 8: a shutdown takes its time and no longer, and commits what was handled.
+    pub(crate) fn stopped(&mut self, drain: Duration, shown: Option<u64>) -> Checked {
+        self.ended = true;
+        rule!(shown == self.known, "shows the offset {shown:?}, where it knows of {:?}", self.known);
+        let Some(asked) = self.stop_asked else { return Ok(()) };
+        let took = asked.elapsed();
+        rule!(
+            took <= drain + Duration::from_millis(510),
+            "ends {took:?} after it was asked to, of {drain:?}"
+        );
+        let excused = took >= drain
+            || self.superseded
+            || self.may_load
+            || self.opening
+            || self.last_failure.is_some_and(|at| at >= asked);
+        let open = self.run.as_ref().map_or(0, Run::unacknowledged);
+        rule!(excused || open == 0, "ends with {open} entries not committed, and time left");
+        Ok(())
+    }
+}
