@@ -16,22 +16,22 @@ pub(super) struct Page {
     pub(super) bytes: usize,
 }
 
-/// The entries of an `XREAD` of one stream, until they have `max_bytes`. What is wrong with the reply, in words,
-/// where it is none.
+/// The entries of an `XREAD` of one stream, until they have `max_bytes`; the first in any case. What is wrong with
+/// the reply, in words, where it is none.
 ///
 /// Nothing is `nil`, or a stream with no entries; RESP3 makes a map of the streams.
 pub(super) fn page(stream: &Arc<str>, reply: &Value, max_bytes: usize) -> Result<Page, &'static str> {
     let records = records(reply)?;
     let mut builder = PageBuilder::new(Arc::clone(stream));
     let mut bytes = 0;
-    for record in records {
+    for (index, record) in records.iter().enumerate() {
         let Value::Array(record) = record else {
             return Err("an entry that is no array");
         };
         let [entry_id, Value::Array(fields)] = record.as_slice() else {
             return Err("an entry that is not an id with fields");
         };
-        let fits = bytes < max_bytes;
+        let fits = index == 0 || bytes < max_bytes;
         bytes += size(fields)?;
         if fits {
             builder.entry(id(entry_id)?, fields.chunks_exact(2).map(|pair| (raw(&pair[0]), raw(&pair[1]))));

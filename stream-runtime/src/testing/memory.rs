@@ -278,10 +278,12 @@ impl State {
 impl Stream {
     fn after(&self, after: EntryId, limit: Limit) -> Vec<Entry> {
         let start = self.entries.partition_point(|entry| entry.id() <= after);
-        let mut bytes = 0;
+        let mut bytes: Option<usize> = None;
         let fits = |entry: &&Entry| {
-            let fits = bytes < limit.bytes;
-            bytes += entry.fields().iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            // The first comes whatever its size.
+            let fits = bytes.is_none_or(|bytes| bytes < limit.bytes);
+            let size: usize = entry.fields().iter().map(|(name, value)| name.len() + value.len()).sum();
+            bytes = Some(bytes.unwrap_or_default() + size);
             fits
         };
         self.entries[start..].iter().take(limit.entries).take_while(fits).cloned().collect()
