@@ -8,6 +8,9 @@
     reason = "a helper of tests fails the test"
 )]
 
+mod controls;
 mod embedded;
+mod flawed;
 mod memory;
 mod redis;
+mod shelf;

@@ -1,5 +1,9 @@
 //! Promises of [`Source::read`](crate::Source::read): what comes, in which order, and how much of it.
 
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
 use super::Subject;
 use super::support::{LIMIT, Reader, STREAM, append_numbered, ids, size};
 use crate::backend::Limit;
@@ -100,21 +104,31 @@ pub async fn fields_come_byte_for_byte<S: Subject>(subject: S) {
     }
 }
 
-/// Ten thousand entries of many sizes come in order, none left out and none twice, across many batches.
+/// Ten thousand entries of many sizes, added by many at once, come in order, none left out and none twice, across
+/// many batches.
 pub async fn ten_thousand_entries_come_in_order<S: Subject>(subject: S) {
-    const COUNT: usize = 10_000;
-    let filler = vec![b'x'; 400];
-    let mut added: Vec<EntryId> = Vec::with_capacity(COUNT);
-    for n in 0..COUNT {
-        let number = n.to_string();
-        let fields: [(&[u8], &[u8]); 2] = [(b"n", number.as_bytes()), (b"v", &filler[..n * 7 % 400])];
-        added.push(subject.append(STREAM, &fields).await);
+    const WRITERS: usize = 100;
+    let subject = Arc::new(subject);
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let subject = Arc::clone(&subject);
+        writers.spawn(async move {
+            let mut added: Vec<(EntryId, String)> = Vec::new();
+            for n in 0..10_000 / WRITERS {
+                let text = format!("entry {n} of {writer} {:>1$}", "", n * 37 % 400);
+                added.push((subject.append(STREAM, &[(b"n", text.as_bytes())]).await, text));
+            }
+            assert!(added.is_sorted(), "the ids of entries added one after another went back");
+            added
+        });
     }
-    let mut reader = Reader::new(&subject, STREAM);
-    let entries = reader.take_exactly(COUNT, Limit { entries: 100, bytes: 16 << 10 }).await;
-    for (n, (entry, id)) in entries.iter().zip(added).enumerate() {
+    let mut added: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
+    added.sort();
+    let mut reader = Reader::new(&*subject, STREAM);
+    let entries = reader.take_exactly(added.len(), Limit { entries: 100, bytes: 16 << 10 }).await;
+    for (n, (entry, (id, text))) in entries.iter().zip(added).enumerate() {
         assert_eq!(entry.id(), id, "the id of entry number {n}");
-        assert_eq!(entry.fields().text("n"), Ok(Some(n.to_string().as_str())), "the number of entry {id}");
+        assert_eq!(entry.fields().text("n"), Ok(Some(text.as_str())), "the entry {id}");
     }
     reader.expect_end().await;
 }
