@@ -1,5 +1,6 @@
 //! Fields into types, by serde.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::{self, Display};
 
@@ -34,7 +35,7 @@ impl DecodeError {
 impl Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.field {
-            Some(field) => write!(f, "field {field:?}: {}", self.message),
+            Some(field) => write!(f, "field {:?}: {}", shorten(field), self.message),
             None => f.write_str(&self.message),
         }
     }
@@ -44,8 +45,21 @@ impl Error for DecodeError {}
 
 impl de::Error for DecodeError {
     fn custom<T: Display>(message: T) -> Self {
-        Self { field: None, message: message.to_string() }
+        Self { field: None, message: one_line(&message.to_string()) }
     }
+}
+
+/// A message as a log takes it: it may quote what the entry has, line breaks and megabytes too.
+fn one_line(message: &str) -> String {
+    const LONGEST: usize = 512;
+    let mut line = String::new();
+    for char in message.chars().take(LONGEST) {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    if message.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// The whole entry: a map from names to values.
@@ -57,7 +71,7 @@ impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_map(FieldsAccess { fields: self.fields, next: 0 })
+        visitor.visit_map(FieldsAccess::new(self.fields))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -86,12 +100,22 @@ impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
     }
 }
 
+/// Entries of up to so many fields are looked through for a name; for more, an index is made.
+const FEW_FIELDS: usize = 32;
+
 struct FieldsAccess<'de> {
     fields: &'de Fields,
     next: usize,
+    /// Where each name stands last.
+    last: Option<HashMap<&'de [u8], usize>>,
 }
 
 impl<'de> FieldsAccess<'de> {
+    fn new(fields: &'de Fields) -> Self {
+        let index = || (0..fields.len()).map(|index| (fields.at(index).0, index)).collect();
+        Self { fields, next: 0, last: (fields.len() > FEW_FIELDS).then(index) }
+    }
+
     fn field(&self, index: usize) -> Option<(&'de [u8], &'de [u8])> {
         (index < self.fields.len()).then(|| self.fields.at(index))
     }
@@ -99,7 +123,10 @@ impl<'de> FieldsAccess<'de> {
     /// A name that comes again later: its last value is the one that counts, and serde refuses a name twice.
     fn is_repeated_later(&self, index: usize) -> bool {
         let name = self.fields.at(index).0;
-        (index + 1..self.fields.len()).any(|later| self.fields.at(later).0 == name)
+        match &self.last {
+            Some(last) => last.get(name).is_some_and(|&last| last > index),
+            None => (index + 1..self.fields.len()).any(|later| self.fields.at(later).0 == name),
+        }
     }
 }
 
@@ -243,107 +270,4 @@ fn shorten(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-    use crate::{Entry, EntryId};
-
-    fn entry<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Entry {
-        Entry::new("s", EntryId::new(1, 0), fields)
-    }
-
-    #[derive(Debug, Deserialize, PartialEq)]
-    #[serde(rename_all = "snake_case")]
-    enum Kind {
-        GameStarted,
-        GameFinished,
-    }
-
-    #[derive(Debug, Deserialize, PartialEq)]
-    struct Id(String);
-
-    #[derive(Debug, Deserialize, PartialEq)]
-    struct Event {
-        kind: Kind,
-        id: Id,
-        turn: u32,
-        score: f64,
-        ranked: bool,
-        delta: Option<i64>,
-        note: Option<String>,
-    }
-
-    #[test]
-    fn text_becomes_what_the_type_asks_for() {
-        let entry = entry([
-            ("kind", "game_finished"),
-            ("id", "g-1"),
-            ("turn", "12"),
-            ("score", "1.5"),
-            ("ranked", "1"),
-            ("delta", "-3"),
-            ("unrelated", "x"),
-        ]);
-        let event: Event = entry.decode().unwrap();
-        let expected = Event {
-            kind: Kind::GameFinished,
-            id: Id("g-1".into()),
-            turn: 12,
-            score: 1.5,
-            ranked: true,
-            delta: Some(-3),
-            note: None,
-        };
-        assert_eq!(event, expected);
-    }
-
-    #[derive(Debug, Deserialize)]
-    struct Turn {
-        turn: u32,
-    }
-
-    #[test]
-    fn an_error_names_the_field() {
-        for (value, message) in [
-            ("x", "field \"turn\": \"x\": invalid digit found in string"),
-            ("-1", "field \"turn\": \"-1\": invalid digit found in string"),
-            ("", "field \"turn\": \"\": cannot parse integer from empty string"),
-        ] {
-            let error = entry([("turn", value)]).decode::<Turn>().unwrap_err();
-            assert_eq!(error.to_string(), message);
-            assert_eq!(error.field(), Some("turn"));
-        }
-        let missing = entry([("other", "1")]).decode::<Turn>().unwrap_err();
-        assert_eq!(missing.to_string(), "missing field `turn`");
-        let unknown =
-            entry([("kind", "nonsense")]).decode::<HashMap<String, Kind>>().unwrap_err().to_string();
-        assert!(unknown.starts_with("field \"kind\": unknown variant `nonsense`"), "{unknown}");
-    }
-
-    #[test]
-    fn a_repeated_field_does_not_fail_and_the_last_counts() {
-        let turn: Turn = entry([("turn", "x"), ("turn", "7"), ("turn", "12")]).decode().unwrap();
-        assert_eq!(turn.turn, 12);
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_fail_text_alone() {
-        let entry = Entry::new("s", EntryId::new(1, 0), [(&b"a"[..], &[0xff][..]), (&[0xfe], b"x")]);
-        let error = entry.decode::<HashMap<String, String>>().unwrap_err();
-        assert_eq!(error.to_string(), "field \"a\": not UTF-8");
-        #[derive(Deserialize)]
-        struct Other {
-            #[serde(default)]
-            b: Option<String>,
-        }
-        assert_eq!(entry.decode::<Other>().unwrap().b, None);
-    }
-
-    #[test]
-    fn structure_inside_a_field_is_an_error_not_a_panic() {
-        let error = entry([("a", "1")]).decode::<HashMap<String, Vec<u8>>>().unwrap_err();
-        assert!(error.to_string().starts_with("field \"a\": invalid type"), "{error}");
-        assert!(entry([("a", "1")]).decode::<u32>().is_err());
-    }
-}
+mod tests;
