@@ -56,7 +56,10 @@ impl FromStr for Kind {
         match text {
             "runtime_snapshot_update" => Ok(Self::RuntimeSnapshotUpdate),
             "game_finished" => Ok(Self::GameFinished),
-            _ => bail!("unsupported event kind {text:?}"),
+            _ => {
+                let shown: String = text.chars().take(64).collect();
+                bail!("unsupported event kind {shown:?}")
+            }
         }
     }
 }
