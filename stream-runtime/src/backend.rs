@@ -238,7 +238,7 @@ pub trait OffsetStore: Send {
     /// record again, and fails with [`ErrorKind::Superseded`] when another worker has claimed it since.
     async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError>;
 
-    /// Makes the checkpoint durable.
+    /// Makes the checkpoint durable. It need not be after the one before: a finding may lead back.
     ///
     /// # Errors
     ///
