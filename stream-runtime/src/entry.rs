@@ -3,6 +3,7 @@
 mod decode;
 mod fields;
 mod id;
+mod page;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use decode::DecodeError;
-use fields::Page;
 pub use fields::{FieldError, Fields};
 pub use id::{EntryId, ParseEntryIdError};
+pub use page::PageBuilder;
+pub(crate) use page::PageIndex;
 
 /// One record of a stream: the stream's name, its id and its fields.
 ///
@@ -45,13 +47,9 @@ impl Entry {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let mut page = Page::new(stream.into());
-        for (name, value) in fields {
-            page.push(name.as_ref());
-            page.push(value.as_ref());
-        }
-        let spans = 0..page.len();
-        Self { id, fields: Fields::new(Arc::new(page), spans) }
+        let mut page = PageBuilder::new(stream);
+        page.entry(id, fields);
+        Self { id, fields: page.into_fields() }
     }
 
     /// The name of the stream.
@@ -121,62 +119,6 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Collects the entries of one read into one page.
-///
-/// ```
-/// use stream_runtime::{EntryId, PageBuilder};
-///
-/// let mut page = PageBuilder::new("gm:lobby_events");
-/// page.entry(EntryId::new(1, 0), [("kind", "game_started")]);
-/// page.entry(EntryId::new(2, 0), [("kind", "game_finished")]);
-/// let entries = page.finish();
-/// assert_eq!(entries[1].fields().get("kind"), Some(&b"game_finished"[..]));
-/// ```
-pub struct PageBuilder {
-    page: Page,
-    /// Each entry's id and where its spans end; they start where those of the entry before it end.
-    ends: Vec<(EntryId, usize)>,
-}
-
-impl PageBuilder {
-    /// An empty page of entries of `stream`.
-    pub fn new(stream: impl Into<Arc<str>>) -> Self {
-        Self { page: Page::new(stream.into()), ends: Vec::new() }
-    }
-
-    /// Adds the next entry.
-    pub fn entry<N, V>(&mut self, id: EntryId, fields: impl IntoIterator<Item = (N, V)>)
-    where
-        N: AsRef<[u8]>,
-        V: AsRef<[u8]>,
-    {
-        for (name, value) in fields {
-            self.page.push(name.as_ref());
-            self.page.push(value.as_ref());
-        }
-        self.ends.push((id, self.page.len()));
-    }
-
-    /// The entries, in the order in which they were added.
-    pub fn finish(self) -> Vec<Entry> {
-        let page = Arc::new(self.page);
-        let mut start = 0;
-        let mut entries = Vec::with_capacity(self.ends.len());
-        for (id, end) in self.ends {
-            let fields = Fields::new(Arc::clone(&page), start..end);
-            entries.push(Entry { id, fields });
-            start = end;
-        }
-        entries
-    }
-}
-
-impl fmt::Debug for PageBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PageBuilder").field("entries", &self.ends.len()).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,17 +139,5 @@ mod tests {
         let error = entry.fields().text("bad").unwrap_err();
         assert_eq!(error.name(), "bad");
         assert_eq!(error.to_string(), "field \"bad\": not UTF-8");
-    }
-
-    #[test]
-    fn a_page_gives_each_entry_its_own_fields() {
-        let mut page = PageBuilder::new("s");
-        page.entry(EntryId::new(1, 0), [("a", "1"), ("b", "2")]);
-        page.entry(EntryId::new(2, 0), std::iter::empty::<(&str, &str)>());
-        page.entry(EntryId::new(3, 0), [("c", "3")]);
-        let entries = page.finish();
-        assert_eq!(entries[0], Entry::new("s", EntryId::new(1, 0), [("a", "1"), ("b", "2")]));
-        assert!(entries[1].fields().is_empty());
-        assert_eq!(entries[2], Entry::new("s", EntryId::new(3, 0), [("c", "3")]));
     }
 }

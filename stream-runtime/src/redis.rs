@@ -26,6 +26,7 @@ mod pace;
 mod presence;
 mod reply;
 mod source;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;

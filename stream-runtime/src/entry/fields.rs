@@ -5,35 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Names and values of many entries of one stream, one after another in one buffer.
-///
-/// A [`Source`](crate::Source) fills a page with what one read brought; each entry's fields are a run of it.
-pub(crate) struct Page {
-    stream: Arc<str>,
-    bytes: Vec<u8>,
-    /// A name's range, then its value's, then the next name's …
-    spans: Vec<Range<usize>>,
-}
-
-impl Page {
-    pub(crate) fn new(stream: Arc<str>) -> Self {
-        Self { stream, bytes: Vec::new(), spans: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, text: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(text);
-        self.spans.push(start..self.bytes.len());
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    fn get(&self, span: usize) -> &[u8] {
-        &self.bytes[self.spans[span].clone()]
-    }
-}
+use super::page::Page;
 
 /// The fields of one entry. Bytes, in the order of the stream; of a repeated name the last value counts.
 ///
@@ -46,14 +18,14 @@ pub struct Fields {
 }
 
 impl Fields {
-    pub(crate) fn new(page: Arc<Page>, spans: Range<usize>) -> Self {
-        debug_assert!(spans.len().is_multiple_of(2) && spans.end <= page.len());
+    pub(super) fn new(page: Arc<Page>, spans: Range<usize>) -> Self {
+        debug_assert!(spans.len().is_multiple_of(2) && spans.end <= page.span_count());
         Self { page, spans }
     }
 
     /// The name of the stream that the page was read from.
     pub(super) fn stream(&self) -> &str {
-        &self.page.stream
+        self.page.stream()
     }
 
     /// The value of the field `name`, or `None` when the entry has no such field.
@@ -84,7 +56,7 @@ impl Fields {
     /// The name and value at `index`, which must be less than [`Fields::len`].
     pub(super) fn at(&self, index: usize) -> (&[u8], &[u8]) {
         let name = self.spans.start + 2 * index;
-        (self.page.get(name), self.page.get(name + 1))
+        (self.page.text(name), self.page.text(name + 1))
     }
 
     /// How many fields there are, repeated names included.

@@ -1,23 +1,30 @@
 //! Connections: one that all commands share, and others for reads that block.
 
+use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, RedisError, TlsCertificates, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, RedisError, TlsCertificates, Value,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::config::RedisConfig;
 use super::errors;
+use super::wire::{Dialer, Page, Wire, WireError, Xread};
 use crate::backend::BackendError;
 
 /// Makes connections, and keeps the one that is shared.
 pub(super) struct Connections {
     client: Client,
+    dialer: Dialer,
     connect_timeout: Duration,
     response_timeout: Duration,
     shared: Mutex<Shared>,
@@ -35,8 +42,10 @@ struct Shared {
 
 impl Connections {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, BackendError> {
+        let (client, dialer) = client_and_dialer(config)?;
         Ok(Self {
-            client: client(config)?,
+            client,
+            dialer,
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
             shared: Mutex::default(),
@@ -56,22 +65,27 @@ impl Connections {
     }
 
     /// A connection of its own, for reads that block.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            // The default of 500 ms would end every blocking read: `send` has the deadline.
-            .set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&settings).await
+    pub(super) async fn dial(&self) -> Result<Wire, WireError> {
+        self.dialer.dial().await
     }
 
-    /// Runs a command that may block for `block` on a connection of its own.
-    pub(super) async fn call_blocking(
+    /// Runs a read that may block for `block` on a connection of its own.
+    pub(super) async fn read(
         &self,
-        connection: &mut MultiplexedConnection,
-        command: &Cmd,
+        wire: &mut Wire,
+        xread: &Xread<'_>,
         block: Duration,
-    ) -> Result<Value, RedisError> {
-        send(connection, command, block.saturating_add(self.response_timeout)).await
+    ) -> Result<Page, WireError> {
+        let deadline = block.saturating_add(self.response_timeout);
+        within(deadline, wire.xread(xread)).await.unwrap_or_else(|late| Err(late.into()))
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            // `send` has the deadline.
+            .set_response_timeout(None);
+        self.client.get_multiplexed_async_connection_with_config(&settings).await
     }
 
     async fn shared(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
@@ -113,13 +127,10 @@ async fn send(
     command: &Cmd,
     deadline: Duration,
 ) -> Result<Value, RedisError> {
-    match timeout(deadline, connection.send_packed_command(command)).await {
+    match within(deadline, connection.send_packed_command(command)).await {
         Ok(Ok(Value::ServerError(error))) => Err(error.into()),
         Ok(result) => result,
-        Err(_) => {
-            let text = format!("no answer within {deadline:?}");
-            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text).into())
-        }
+        Err(late) => Err(late.into()),
     }
 }
 
@@ -132,11 +143,18 @@ impl RedisConfig {
     /// As of [`RedisBackend::new`](super::RedisBackend::new): a URL that is none, a certificate that does not
     /// parse.
     pub fn client(&self) -> Result<Client, BackendError> {
-        client(self)
+        client_and_dialer(self).map(|(client, _)| client)
     }
 }
 
-fn client(config: &RedisConfig) -> Result<Client, BackendError> {
+async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> io::Result<T> {
+    timeout(deadline, work).await.map_err(|_| {
+        io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
+    })
+}
+
+/// Both for the same server, with the same trust.
+fn client_and_dialer(config: &RedisConfig) -> Result<(Client, Dialer), BackendError> {
     let info = config.url.connection_info().map_err(BackendError::configuration)?;
     let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
     if tls {
@@ -147,19 +165,36 @@ fn client(config: &RedisConfig) -> Result<Client, BackendError> {
     let server =
         info.redis_settings().clone().set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let info = info.set_redis_settings(server).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let client = match &config.ca_certificate {
-        None => Client::open(info),
+    let roots = match &config.ca_certificate {
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         Some(_) if !tls => return Err(refused("it needs a `rediss://` URL")),
-        Some(pem) if CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_none() => {
-            return Err(refused("no certificate in PEM"));
-        }
+        Some(pem) => private_roots(pem).map_err(|error| refused(&error))?,
+    };
+    let tls = tls.then(|| ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let dialer = Dialer::new(&info, tls, config.connect_timeout)
+        .map_err(|reason| BackendError::configuration(anyhow!(reason)))?;
+    Ok((client(info, config.ca_certificate.as_deref())?, dialer))
+}
+
+fn client(info: ConnectionInfo, ca_certificate: Option<&str>) -> Result<Client, BackendError> {
+    let client = match ca_certificate {
+        None => Client::open(info),
         Some(pem) => {
-            let certificates =
-                TlsCertificates { client_tls: None, root_cert: Some(pem.clone().into_bytes()) };
-            Client::build_with_tls(info, certificates)
+            let root_cert = Some(pem.as_bytes().to_vec());
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
         }
     };
     client.map_err(|error| refused(&error.to_string()))
+}
+
+/// The certificates in this PEM and no others.
+fn private_roots(pem: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("no certificate in PEM".to_owned()) } else { Ok(roots) }
 }
 
 fn refused(reason: &str) -> BackendError {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 use tokio::time::{Instant, sleep};
 
 use super::pace::Pace;
 use super::presence;
+use super::wire::{Page, Wire, WireError, Xread};
 use super::{Server, errors, eviction, reply};
 use crate::backend::{BackendError, Batch, Checkpoint, Limit, Presence, Read, Source};
 use crate::entry::EntryId;
@@ -26,7 +26,7 @@ pub(super) struct RedisSource {
     stream: Arc<str>,
     /// Taken out while a read is under way, so that a read that is dropped or gets no answer takes its
     /// connection along: the next one neither waits behind it nor sees its reply.
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Wire>,
     pace: Pace,
 }
 
@@ -44,23 +44,27 @@ impl RedisSource {
     }
 
     /// One `XREAD`, blocking until `deadline`.
-    async fn xread(&mut self, after: EntryId, count: usize, deadline: Instant) -> Result<Value, RedisError> {
+    async fn xread(
+        &mut self,
+        after: EntryId,
+        count: usize,
+        max_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Page, WireError> {
         let connections = &self.server.connections;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connections.connect().await?,
+            None => connections.dial().await?,
         };
         let block = deadline.saturating_duration_since(Instant::now());
-        let mut command = cmd("XREAD");
-        command.arg("COUNT").arg(count);
         // `BLOCK 0` waits for ever: a wait below a millisecond is one, and none is none.
-        if !block.is_zero() {
-            command.arg("BLOCK").arg(block_millis(block));
-        }
-        command.arg("STREAMS").arg(&*self.stream).arg(after.to_string());
-        let result = connections.call_blocking(&mut connection, &command, block).await;
-        if !result.as_ref().is_err_and(errors::is_stale) {
-            self.connection = Some(connection);
+        let millis = (!block.is_zero()).then(|| block_millis(block));
+        let xread = Xread { stream: &self.stream, after, count, block: millis, max_bytes };
+        let result = connections.read(&mut connection, &xread, block).await;
+        match &result {
+            Err(WireError::Odd(_)) => {}
+            Err(WireError::Redis(error)) if errors::is_stale(error) => {}
+            _ => self.connection = Some(connection),
         }
         result
     }
@@ -94,10 +98,11 @@ impl Source for RedisSource {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         loop {
             let count = self.pace.count(limit);
-            let reply =
-                self.xread(after.id, count, deadline).await.map_err(|error| self.error("read", &error))?;
-            let page =
-                reply::page(&self.stream, &reply, limit.bytes).map_err(|odd| self.odd_reply("read", odd))?;
+            let page = match self.xread(after.id, count, limit.bytes, deadline).await {
+                Ok(page) => page,
+                Err(WireError::Redis(error)) => return Err(self.error("read", &error)),
+                Err(WireError::Odd(odd)) => return Err(self.odd_reply("read", odd)),
+            };
             if page.received > 0 {
                 self.pace.learn(count, page.received, page.bytes);
             }
