@@ -148,9 +148,9 @@ impl RedisConfig {
 }
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> io::Result<T> {
-    timeout(deadline, work).await.map_err(|_| {
-        io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {deadline:?}"))
-    })
+    timeout(deadline, work)
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {deadline:?}")))
 }
 
 /// Both for the same server, with the same trust.

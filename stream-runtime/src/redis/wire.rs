@@ -11,6 +11,9 @@ mod dial;
 mod reply;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::Arc;

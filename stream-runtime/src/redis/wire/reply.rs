@@ -181,7 +181,7 @@ impl Skip {
         while self.left > 0 {
             let (token, end) = token(bytes, *at)?;
             let (is_one, brings) = match token {
-                Token::Array(values) => (1, values),
+                Token::Array(values) | Token::Set(values) => (1, values),
                 Token::Map(pairs) => (1, 2 * pairs),
                 Token::Aside(values) => (0, values),
                 Token::Text(_) | Token::Error(_) | Token::Nil | Token::Other => (1, 0),
@@ -215,9 +215,7 @@ impl Answer {
                 Token::Other => return Ok(()),
                 Token::Error(text) => return Err(Stop::Error(text)),
                 Token::Aside(values) => self.aside = Skip::values(values),
-                Token::Text(_) | Token::Array(_) | Token::Map(_) | Token::Nil => {
-                    return Err(Stop::Odd("no simple answer"));
-                }
+                _ => return Err(Stop::Odd("no simple answer")),
             }
         }
     }

@@ -16,8 +16,10 @@ const MAX_LINE: usize = 64 << 10;
 pub(super) enum Token {
     /// A text of any bytes.
     Text(Range<usize>),
-    /// So many values follow: they are the array's or the set's.
+    /// So many values follow.
     Array(usize),
+    /// So many values follow, in no order.
+    Set(usize),
     /// So many names and values follow, in pairs.
     Map(usize),
     /// So many values follow that are no part of the reply: a push, or attributes.
@@ -51,11 +53,12 @@ pub(super) fn token(bytes: &[u8], at: usize) -> Result<(Token, usize), Stop> {
             (None, end) => Ok((Token::Nil, end)),
             (Some(length), start) => text(bytes, start, length).map(|(text, end)| (Token::Text(text), end)),
         },
-        b'*' | b'~' => match length(bytes, at)? {
+        b'*' => match length(bytes, at)? {
             (None, end) => Ok((Token::Nil, end)),
             (Some(length), end) => Ok((Token::Array(length), end)),
         },
         b'%' => some_length(bytes, at).map(|(length, end)| (Token::Map(length), end)),
+        b'~' => some_length(bytes, at).map(|(length, end)| (Token::Set(length), end)),
         b'>' => some_length(bytes, at).map(|(length, end)| (Token::Aside(length), end)),
         b'|' => some_length(bytes, at).map(|(length, end)| (Token::Aside(2 * length), end)),
         b'-' => line(bytes, at).map(|(text, end)| (Token::Error(text), end)),
