@@ -2,7 +2,7 @@
 
 use std::str;
 
-use super::token::{Stop, Token, token};
+use super::token::{Stop, Token, text_at, token};
 use crate::entry::{EntryId, PageIndex};
 
 /// The entries of an `XREAD` of one stream, noted where they are in the bytes.
@@ -125,9 +125,8 @@ impl Entries {
     }
 
     fn id(&mut self, bytes: &[u8]) -> Result<Expect, Stop> {
-        let Token::Text(text) = self.take(bytes)? else {
-            return Err(Stop::Odd("an entry without an id"));
-        };
+        let (text, end) = text_at(bytes, self.at)?.ok_or(Stop::Odd("an entry without an id"))?;
+        self.at = end;
         let id = str::from_utf8(&bytes[text]).ok().and_then(|text| text.parse().ok());
         self.id = id.ok_or(Stop::Odd("an entry id that is none"))?;
         Ok(Expect::Fields)
@@ -147,9 +146,8 @@ impl Entries {
 
     fn texts(&mut self, bytes: &[u8]) -> Result<Expect, Stop> {
         while self.texts_left > 0 {
-            let Token::Text(text) = self.take(bytes)? else {
-                return Err(Stop::Odd("a field that is no string"));
-            };
+            let (text, end) = text_at(bytes, self.at)?.ok_or(Stop::Odd("a field that is no string"))?;
+            self.at = end;
             self.texts_left -= 1;
             self.bytes += text.len();
             if self.noted {

@@ -44,7 +44,6 @@ pub(super) enum Stop {
 
 /// The token at a position, and the position behind it. Nothing is looked at twice but the token's first line, of
 /// bounded length, so a text that comes in many pieces costs no more than one that comes at once.
-#[inline]
 pub(super) fn token(bytes: &[u8], at: usize) -> Result<(Token, usize), Stop> {
     let kind = *bytes.get(at).ok_or(Stop::More)?;
     let at = at + 1;
@@ -67,6 +66,20 @@ pub(super) fn token(bytes: &[u8], at: usize) -> Result<(Token, usize), Stop> {
         b'_' => line(bytes, at).map(|(_, end)| (Token::Nil, end)),
         b'+' | b':' | b',' | b'#' | b'(' => line(bytes, at).map(|(_, end)| (Token::Other, end)),
         _ => Err(Stop::Odd("a value of a kind that is none")),
+    }
+}
+
+/// The text at a position, and the position behind it: what nearly all of a reply is made of. `None` where there is
+/// no text.
+#[inline]
+pub(super) fn text_at(bytes: &[u8], at: usize) -> Result<Option<(Range<usize>, usize)>, Stop> {
+    match bytes.get(at) {
+        Some(b'$') => match length(bytes, at + 1)? {
+            (Some(length), start) => text(bytes, start, length).map(Some),
+            (None, _) => Ok(None),
+        },
+        Some(_) => Ok(None),
+        None => Err(Stop::More),
     }
 }
 
