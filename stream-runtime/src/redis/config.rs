@@ -66,7 +66,7 @@ impl RedisConfig {
 /// `unix:///path?db=0&user=…&pass=…` for a socket.
 ///
 /// Port 6379 and database 0 unless given. Characters with a meaning in URLs are written `%40` and so on.
-/// `?protocol=resp3` speaks RESP3.
+/// `?protocol=resp3` speaks RESP3, but for reading streams, where it has nothing to add.
 ///
 /// Shown without the password. Read by serde, any text is taken, and
 /// [`RedisBackend::new`](super::RedisBackend::new) refuses one that is no URL: the error of a configuration

@@ -10,3 +10,4 @@ mod server;
 mod support;
 mod tail;
 mod tls;
+mod wire;
