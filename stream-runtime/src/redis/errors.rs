@@ -8,40 +8,86 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use redis::{RedisError, ServerErrorKind};
 
-use crate::backend::{BackendError, ErrorKind};
+use self::Connection::{Keep, Renew};
+use self::Says::{Client, Code, Io, Text};
+use crate::backend::BackendError;
+use crate::backend::ErrorKind::{self, Configuration, Transient};
 
-/// Codes of errors that pass only when somebody changes something. Every other code may pass by itself:
-/// `LOADING`, `READONLY`, `MASTERDOWN`, `CLUSTERDOWN`, `TRYAGAIN`, `ASK`, `BUSY`, `OOM`, `NOREPLICAS`, `UNBLOCKED`,
-/// `MISCONF`, and whatever a later server invents.
-const CONFIGURATION_CODES: [&str; 8] = [
-    "WRONGTYPE",
-    "NOPERM",
-    "NOAUTH",
-    "WRONGPASS",
-    "NOPROTO",
-    "DENIED",
-    // The key belongs to another node: this is a cluster.
-    "MOVED",
-    "CROSSSLOT",
+/// What somebody says who fails.
+enum Says {
+    /// A server's error, by its first word.
+    Code(&'static str),
+    /// A server's `ERR`, by a part of its text.
+    Text(&'static str),
+    /// The redis crate, which knows before or after it asked the server.
+    Client(redis::ErrorKind),
+    /// The system, or TLS.
+    Io(io::ErrorKind),
+}
+
+/// What becomes of the connection that an error came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    Keep,
+    /// Made again, so that the server's name is looked up and the user logged in again.
+    Renew,
+}
+
+/// What an error means.
+type Class = (ErrorKind, Connection);
+
+/// The one table of what errors mean. Whatever is not in it is [`OTHER_CODE`] or [`NO_REPLY`].
+///
+/// *Transient*: back off, go on. *Configuration*: be loud and unready, try slowly. Errors of a connection that
+/// breaks, of a reply that does not come or is none, are not in it: they all are [`NO_REPLY`].
+#[rustfmt::skip]
+const TABLE: [(Says, Class); 30] = [
+    // The server is there, but not ready.
+    (Code("LOADING"),      (Transient, Keep)), // it reads its data from disk
+    (Code("BUSY"),         (Transient, Keep)), // a script, somebody's, runs too long
+    (Code("TRYAGAIN"),     (Transient, Keep)), // a cluster moves the key
+    (Code("ASK"),          (Transient, Keep)), // a cluster moves the key
+    (Code("CLUSTERDOWN"),  (Transient, Keep)), // a cluster has no node for the key
+    (Text("max number of clients"), (Transient, Renew)), // the server closes the connection
+    // It reads, but does not write: handling pauses at `max_uncommitted`.
+    (Code("OOM"),          (Transient, Keep)), // no memory; only servers before 7 refuse a commit for it
+    (Code("NOREPLICAS"),   (Transient, Keep)), // fewer replicas than `min-replicas-to-write`
+    (Code("MISCONF"),      (Transient, Keep)), // its disk is full
+    // It is no master any more: the name may lead to another by now.
+    (Code("READONLY"),     (Transient, Renew)), // it is a replica
+    (Code("MASTERDOWN"),   (Transient, Renew)), // it is a replica, and has lost its master
+    (Code("UNBLOCKED"),    (Transient, Renew)), // it became a replica while we waited; it closes the connection
+    // The user may not. A password can be right on a new connection, a permission comes to all of them.
+    (Code("NOAUTH"),       (Configuration, Renew)), // no password given, where one is needed
+    (Code("WRONGPASS"),    (Configuration, Renew)), // no such user, or another password
+    (Code("DENIED"),       (Configuration, Renew)), // protected mode; the server closes the connection
+    (Code("NOPERM"),       (Configuration, Keep)), // the user's ACL
+    (Text("can't run this command"),                    (Configuration, Keep)), // NOPERM, met by a script
+    (Text("can't access at least one of the keys"),     (Configuration, Keep)), // NOPERM, met by a script
+    (Client(redis::ErrorKind::AuthenticationFailed),    (Configuration, Renew)), // as NOAUTH and WRONGPASS
+    // It is not the server, or not the key, that somebody meant.
+    (Code("WRONGTYPE"),    (Configuration, Keep)), // the key is no stream, or no offset
+    (Code("MOVED"),        (Configuration, Keep)), // the key belongs to another node: this is a cluster
+    (Code("CROSSSLOT"),    (Configuration, Keep)), // two keys of two nodes: this is a cluster
+    (Code("NOPROTO"),      (Configuration, Renew)), // the server does not speak the protocol asked for
+    (Client(redis::ErrorKind::RESP3NotSupported),       (Configuration, Renew)), // the same
+    (Text("unknown command"),                           (Configuration, Keep)), // too old, or renamed
+    (Text("unknown subcommand"),                        (Configuration, Keep)), // the same
+    (Text("DB index"),                                  (Configuration, Renew)), // no such database
+    (Client(redis::ErrorKind::InvalidClientConfig),     (Configuration, Renew)), // a URL that cannot be used
+    (Io(io::ErrorKind::PermissionDenied),               (Configuration, Renew)), // a socket's file
+    (Io(io::ErrorKind::InvalidData),                    (Configuration, Renew)), // TLS: not trusted, or none
 ];
 
-/// Parts of `ERR` texts that mean the same.
-const CONFIGURATION_TEXTS: [&str; 5] = [
-    "unknown command",
-    "unknown subcommand",
-    "DB index",
-    // NOPERM, met by a script.
-    "can't run this command",
-    "can't access at least one of the keys",
-];
+/// What a server says that is not in the table: a later one invents new words.
+const OTHER_CODE: Class = (Transient, Keep);
 
-/// Codes after which the connection is made again, so that the server's name is looked up again: the server
-/// has become a replica.
-const STALE_CODES: [&str; 3] = ["READONLY", "UNBLOCKED", "MASTERDOWN"];
+/// No reply, or none that can be read: refused, reset, cut, timed out, out of step.
+const NO_REPLY: Class = (Transient, Renew);
 
 /// The error of `doing` something, as the loop sees it.
 pub(super) fn backend_error(doing: impl Display, error: &RedisError) -> BackendError {
-    BackendError::new(kind(error), anyhow!("{doing}: {}", text(error)))
+    BackendError::new(class(error).0, anyhow!("{doing}: {}", text(error)))
 }
 
 /// A reply that is not what the command's documentation says.
@@ -51,11 +97,7 @@ pub(super) fn odd_reply(doing: impl Display, odd: &str) -> BackendError {
 
 /// Whether the connection is of no more use.
 pub(super) fn is_stale(error: &RedisError) -> bool {
-    match error.code() {
-        Some(code) => STALE_CODES.contains(&code),
-        // No error of the server's: I/O, a timeout, or bytes that are no reply.
-        None => true,
-    }
+    class(error).1 == Renew
 }
 
 /// The user may not run the command.
@@ -68,29 +110,21 @@ pub(super) fn is_missing_key(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("no such key"))
 }
 
-fn kind(error: &RedisError) -> ErrorKind {
-    let configuration = match error.code() {
-        Some("ERR") => {
-            error.detail().is_some_and(|detail| CONFIGURATION_TEXTS.iter().any(|text| detail.contains(text)))
-        }
-        Some(code) => CONFIGURATION_CODES.contains(&code),
-        None => is_clients_configuration(error),
-    };
-    if configuration { ErrorKind::Configuration } else { ErrorKind::Transient }
+fn class(error: &RedisError) -> Class {
+    let row = TABLE.iter().find(|(says, _)| says.matches(error));
+    row.map_or(if error.code().is_some() { OTHER_CODE } else { NO_REPLY }, |(_, class)| *class)
 }
 
-/// Of the errors that are not the server's.
-fn is_clients_configuration(error: &RedisError) -> bool {
-    match error.kind() {
-        redis::ErrorKind::AuthenticationFailed
-        | redis::ErrorKind::InvalidClientConfig
-        | redis::ErrorKind::RESP3NotSupported => true,
-        redis::ErrorKind::Io => matches!(
-            io_kind(error),
-            // InvalidData: a certificate that is not trusted, or a port without TLS.
-            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData)
-        ),
-        _ => false,
+impl Says {
+    fn matches(&self, error: &RedisError) -> bool {
+        match self {
+            Code(code) => error.code() == Some(code),
+            Text(part) => {
+                error.code() == Some("ERR") && error.detail().is_some_and(|detail| detail.contains(part))
+            }
+            Client(kind) => error.kind() == *kind,
+            Io(kind) => error.kind() == redis::ErrorKind::Io && io_kind(error) == Some(*kind),
+        }
     }
 }
 
@@ -117,6 +151,10 @@ mod tests {
     use redis::parse_redis_value;
 
     use super::*;
+
+    fn kind(error: &RedisError) -> ErrorKind {
+        class(error).0
+    }
 
     fn server_error(line: &str) -> RedisError {
         let reply = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
@@ -176,11 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_became_a_replica_is_looked_up_again() {
-        for line in ["READONLY x", "UNBLOCKED x", "MASTERDOWN x"] {
+    fn a_connection_to_a_former_master_or_by_an_old_password_is_made_again() {
+        for line in ["READONLY x", "UNBLOCKED x", "MASTERDOWN x", "NOAUTH x", "WRONGPASS x"] {
             assert!(is_stale(&server_error(line)), "{line}");
         }
-        for line in ["WRONGTYPE x", "LOADING x", "ERR x"] {
+        for line in ["WRONGTYPE x", "LOADING x", "NOPERM x", "ERR x"] {
             assert!(!is_stale(&server_error(line)), "{line}");
         }
     }
