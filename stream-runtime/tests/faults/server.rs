@@ -5,9 +5,7 @@ use std::time::Duration;
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::Proxy;
-use crate::support::{
-    Fault, Worker, add, add_and, calls, consumer_config, ids, last_error, redis_at, run,
-};
+use crate::support::{Fault, Worker, add, add_and, calls, consumer_config, ids, last_error, redis_at, run};
 
 #[tokio::test]
 async fn a_server_that_loads_its_data_is_waited_for() {

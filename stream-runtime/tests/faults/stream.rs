@@ -153,10 +153,12 @@ async fn a_server_older_than_7_is_read_and_committed_to() {
 
 /// What Redis 6.2 says where 7.0 says something else.
 fn as_redis_6(command: &[String]) -> Act {
-    let unknown = |name: &str| Act::Say(format!("-ERR unknown command `{name}`, with args beginning with: \r\n"));
+    let unknown =
+        |name: &str| Act::Say(format!("-ERR unknown command `{name}`, with args beginning with: \r\n"));
     match command[0].as_str() {
         "EVAL" if command[1].starts_with("#!") => Act::Say(
-            "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n".to_owned(),
+            "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n"
+                .to_owned(),
         ),
         name @ ("EVAL_RO" | "EVALSHA_RO" | "FCALL" | "FCALL_RO") => unknown(name),
         "XINFO" if command[1] == "STREAM" && command.len() == 3 => Act::Say(
@@ -166,7 +168,8 @@ fn as_redis_6(command: &[String]) -> Act {
                 .to_owned(),
         ),
         "CLIENT" if command[1] == "SETINFO" => Act::Say(
-            "-ERR Unknown subcommand or wrong number of arguments for 'SETINFO'. Try CLIENT HELP.\r\n".to_owned(),
+            "-ERR Unknown subcommand or wrong number of arguments for 'SETINFO'. Try CLIENT HELP.\r\n"
+                .to_owned(),
         ),
         _ => Act::Pass,
     }

@@ -7,8 +7,8 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 use stream_runtime::redis::{RedisBackend, RedisConfig};
 use stream_runtime::{
-    Advance, Consumer, ConsumerConfig, ConsumerState, ConsumerStatus, Entry, EntryId, Runtime, RuntimeHandle,
-    handler_fn,
+    Advance, Consumer, ConsumerConfig, ConsumerState, ConsumerStatus, Entry, EntryId, Hold, Outcome, Runtime,
+    RuntimeHandle, handler_fn,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -58,11 +58,23 @@ impl Worker {
     }
 
     pub(crate) fn with(redis: RedisConfig, config: ConsumerConfig) -> Self {
+        Self::handling(redis, config, |_| Ok(Advance::Handled))
+    }
+
+    /// A worker whose handler ends in this way.
+    pub(crate) fn handling(
+        redis: RedisConfig,
+        config: ConsumerConfig,
+        outcome: impl Fn(&Entry) -> Outcome<Advance, Hold> + Send + Sync + 'static,
+    ) -> Self {
         let handled = Arc::new(Mutex::new(Vec::new()));
         let recorder = Arc::clone(&handled);
         let handler = handler_fn(move |entry: Entry| {
-            recorder.lock().unwrap().push(entry.id());
-            async { Ok(Advance::Handled) }
+            let outcome = outcome(&entry);
+            if outcome.is_ok() {
+                recorder.lock().unwrap().push(entry.id());
+            }
+            async { outcome }
         });
         let backend = RedisBackend::new(redis).unwrap();
         let runtime = Runtime::new(backend).consumer(Consumer::new("c", STREAM, handler).config(config));

@@ -1,8 +1,11 @@
 //! Each word that a server may refuse with, in place of a read's and of a commit's answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stream_runtime::testing::RedisServer;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 
 use crate::proxy::{Act, Proxy};
 use crate::support::{Fault, Worker, add, ids, redis_at};
@@ -54,43 +57,49 @@ async fn whatever_somebody_has_to_change_is_tried_slowly_and_passes() {
 }
 
 /// A worker for each answer and each place to meet it, all on one stream and each behind a proxy of its own.
-async fn each(answers: &[&'static str], failures: u32) {
+async fn each(answers: &'static [&'static str], failures: u32) {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
-    let mut workers = Vec::new();
+    add(&mut connection, 1..=20).await;
+    let ready = Arc::new(Barrier::new(2 * answers.len() + 1));
+    let mut workers = JoinSet::new();
     for answer in answers {
         for meets_it in [to_reads as fn(&[String]) -> bool, to_commits] {
-            let proxy = Proxy::to(server.port()).await;
-            let mut config = redis_at(proxy.port);
-            config.offset_key_prefix = format!("offset:{}:", workers.len());
-            // Many workers on one thread.
-            config.connect_timeout = Duration::from_secs(10);
-            config.response_timeout = Duration::from_secs(10);
-            workers.push((answer, meets_it, Worker::start(config), proxy));
+            workers.spawn(meet(answer, meets_it, failures, server.port(), Arc::clone(&ready)));
         }
     }
-    add(&mut connection, 1..=20).await;
-    for (_, _, worker, _) in &workers {
-        worker.has_handled(&ids(1..=20)).await;
-    }
-    let mut faults = Vec::new();
-    for (answer, meets_it, _, proxy) in &workers {
-        let (reply, meets_it) = (format!("-{answer}\r\n"), *meets_it);
-        faults.push(Fault::begins(proxy));
-        proxy.rule(move |command| if meets_it(command) { Act::Say(reply.clone()) } else { Act::Pass });
-    }
+    ready.wait().await;
     add(&mut connection, 21..=40).await;
-    for (answer, _, worker, _) in &workers {
-        worker.fails_by(answer).await;
+    while let Some(met) = workers.join_next().await {
+        met.unwrap();
     }
-    for (_, _, worker, proxy) in &workers {
-        worker.fails_again(failures - 1).await;
-        proxy.pass();
-    }
-    for ((_, _, worker, _), fault) in workers.iter().zip(faults) {
-        worker.has_handled(&ids(1..=40)).await;
-        fault.was_calm();
-    }
+}
+
+async fn meet(
+    answer: &'static str,
+    meets_it: fn(&[String]) -> bool,
+    failures: u32,
+    port: u16,
+    ready: Arc<Barrier>,
+) {
+    let proxy = Proxy::to(port).await;
+    let mut config = redis_at(proxy.port);
+    config.offset_key_prefix = format!("offset:{}:", proxy.port);
+    // Many workers on one thread.
+    config.connect_timeout = Duration::from_secs(10);
+    config.response_timeout = Duration::from_secs(10);
+    let worker = Worker::start(config);
+    worker.has_handled(&ids(1..=20)).await;
+
+    let fault = Fault::begins(&proxy);
+    let reply = format!("-{answer}\r\n");
+    proxy.rule(move |command| if meets_it(command) { Act::Say(reply.clone()) } else { Act::Pass });
+    ready.wait().await;
+    worker.fails_by(answer).await;
+    worker.fails_again(failures - 1).await;
+    proxy.pass();
+    worker.has_handled(&ids(1..=40)).await;
+    fault.was_calm();
 }
 
 fn to_reads(command: &[String]) -> bool {
