@@ -12,6 +12,7 @@
 //! | a black hole | `network::a_black_hole_is_noticed_and_what_arrives_late_from_it_does_no_harm` |
 //! | a black hole between a commit and its answer | `network::a_black_hole_between_commit_and_answer_repeats_no_entry` |
 //! | CLIENT KILL | `network::killed_connections_are_made_again` |
+//! | too many clients, with a password and without | `server::a_server_with_too_many_clients_is_waited_for` |
 //! | LOADING | `server::a_server_that_loads_its_data_is_waited_for` |
 //! | READONLY and a replica promoted | `server::a_replica_is_read_until_the_window_is_full_and_goes_on_when_it_is_promoted` |
 //! | UNBLOCKED, and the connection closed | `server::a_read_that_is_unblocked_because_its_master_became_a_replica_starts_again` |

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use stream_runtime::testing::RedisServer;
+use stream_runtime::{EntryId, StartAt};
 
 use crate::proxy::Proxy;
-use crate::support::{Fault, Worker, add, add_and, calls, consumer_config, ids, last_error, redis_at, run};
+use crate::support::{
+    Fault, Worker, add, add_and, calls, consumer_config, ids, last_error, redis_at, redis_url, run,
+};
 
 #[tokio::test]
 async fn a_server_that_loads_its_data_is_waited_for() {
@@ -104,6 +107,34 @@ async fn until_blocked(connection: &mut redis::aio::MultiplexedConnection) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), blocked).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_clients_is_waited_for() {
+    let server = RedisServer::start().await;
+    let mut connection = server.connection().await;
+    run(&mut connection, "ACL SETUSER worker on >word ~* +@all").await;
+    for user in ["", "worker:word@"] {
+        let first = 1 + 100 * user.len() as u64;
+        let proxy = Proxy::to(server.port()).await;
+        let mut redis = redis_url(&format!("redis://{user}127.0.0.1:{}", proxy.port));
+        redis.offset_key_prefix = format!("offset:{user}");
+        let mut config = consumer_config();
+        config.start = StartAt::After(EntryId::new(first - 1, 0));
+        let worker = Worker::with(redis, config);
+        add(&mut connection, first..first + 20).await;
+        worker.has_handled(&ids(first..first + 20)).await;
+
+        let fault = Fault::begins(&proxy);
+        run(&mut connection, "CONFIG SET maxclients 1").await;
+        run(&mut connection, "CLIENT KILL TYPE normal").await;
+        add(&mut connection, first + 20..first + 40).await;
+        worker.fails_by("").await;
+        worker.fails_again(1).await;
+        run(&mut connection, "CONFIG SET maxclients 1000").await;
+        worker.has_handled(&ids(first..first + 40)).await;
+        fault.was_calm();
+    }
 }
 
 #[tokio::test]
