@@ -118,7 +118,7 @@ fn class(error: &RedisError) -> Class {
 impl Says {
     fn matches(&self, error: &RedisError) -> bool {
         match self {
-            Code(code) => error.code() == Some(code),
+            Code(code) => code_of(error) == Some(code),
             Text(part) => {
                 error.code() == Some("ERR") && error.detail().is_some_and(|detail| detail.contains(part))
             }
@@ -126,6 +126,22 @@ impl Says {
             Io(kind) => error.kind() == redis::ErrorKind::Io && io_kind(error) == Some(*kind),
         }
     }
+}
+
+/// The word that says which error it is.
+fn code_of(error: &RedisError) -> Option<&str> {
+    match error.code()? {
+        "ERR" => error.detail().and_then(code_within_script).or(Some("ERR")),
+        code => Some(code),
+    }
+}
+
+/// Servers before 7 make an `ERR` of what a script met:
+/// `Error running script (call to f_…): @user_script:2: @user_script: 2: -OOM command not allowed …`.
+fn code_within_script(detail: &str) -> Option<&str> {
+    let (_, met) = detail.strip_prefix("Error running script")?.rsplit_once("@user_script:")?;
+    let (_line, met) = met.trim_start().split_once(": ")?;
+    met.trim_start_matches('-').split(' ').next()
 }
 
 fn io_kind(error: &RedisError) -> Option<io::ErrorKind> {
@@ -211,6 +227,24 @@ mod tests {
             assert_eq!(kind(&error), expected, "{io:?}");
             assert!(is_stale(&error), "{io:?}");
         }
+    }
+
+    #[test]
+    fn what_a_script_met_is_recognised_on_servers_before_7() {
+        let within_script =
+            |met: &str| server_error(&format!("ERR Error running script (call to f_0a): {met}"));
+        let error = within_script("@user_script:2: @user_script: 2: -READONLY You can't write");
+        assert_eq!(class(&error), (Transient, Renew));
+        let error = within_script("@user_script:2: @user_script: 2: -OOM command not allowed");
+        assert_eq!(class(&error), (Transient, Keep));
+        let error = within_script("@user_script:2: WRONGTYPE Operation against a key");
+        assert_eq!(class(&error), (Configuration, Keep));
+        let error = within_script(
+            "@user_script:2: @user_script: 2: The user executing the script can't run this command",
+        );
+        assert_eq!(class(&error), (Configuration, Keep));
+        let error = within_script("of its own fault");
+        assert_eq!(class(&error), OTHER_CODE);
     }
 
     #[test]

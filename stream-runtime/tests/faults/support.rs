@@ -124,6 +124,14 @@ impl Worker {
         .await;
     }
 
+    /// Until it has handled these, and no more: its window is full.
+    pub(crate) async fn pauses_after(&self, expected: &[EntryId]) {
+        self.until("its window is full", |_| self.handled().len() >= expected.len()).await;
+        self.fails_again(1).await;
+        assert_eq!(self.handled(), expected);
+        assert!(!self.status().is_ready());
+    }
+
     /// Until it works, and has handled and committed exactly these entries: each once, in order.
     pub(crate) async fn has_handled(&self, expected: &[EntryId]) {
         self.has_committed(expected.last().copied()).await;

@@ -11,7 +11,7 @@ use crate::proxy::{Act, Proxy};
 use crate::support::{Fault, Worker, add, ids, redis_at};
 
 /// What may pass by itself, in the words of the table in `src/redis/errors.rs`.
-const TRANSIENT: [&str; 14] = [
+const TRANSIENT: [&str; 15] = [
     "LOADING Redis is loading the dataset in memory",
     "BUSY Redis is busy running a script.",
     "TRYAGAIN Multiple keys request during rehashing of slot",
@@ -23,13 +23,14 @@ const TRANSIENT: [&str; 14] = [
     "MISCONF Redis is configured to save RDB snapshots",
     "READONLY You can't write against a read only replica.",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "ERR Error running script (call to f_b5): @user_script:2: @user_script: 2: -READONLY You can't write",
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "SOMETHINGNEW of a later server",
     "ERR something new of a later server",
 ];
 
 /// What passes when somebody changes something.
-const CONFIGURATION: [&str; 14] = [
+const CONFIGURATION: [&str; 15] = [
     "NOAUTH Authentication required.",
     "WRONGPASS invalid username-password pair or user is disabled.",
     "DENIED Redis is running in protected mode",
@@ -37,6 +38,7 @@ const CONFIGURATION: [&str; 14] = [
     "ERR The user executing the script can't run this command or subcommand script: 98e4",
     "ERR The user executing the script can't access at least one of the keys mentioned",
     "WRONGTYPE Operation against a key holding the wrong kind of value",
+    "ERR Error running script (call to f_d3): @user_script:2: WRONGTYPE Operation against a key",
     "MOVED 3999 127.0.0.1:1",
     "CROSSSLOT Keys in request don't hash to the same slot",
     "NOPROTO unsupported protocol version",
