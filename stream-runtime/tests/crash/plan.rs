@@ -1,0 +1,106 @@
+//! What the dice say: the settings of each run, and how it ends.
+
+use std::time::Duration;
+
+use crate::trap::{Point, Trap};
+
+/// Random numbers from a seed (SplitMix64).
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// A number from 1 to `most`, as often of one size as of another.
+    fn of_any_size(&mut self, most: u64) -> u64 {
+        let bits = u64::from(most.ilog2()) + 1;
+        let bound = 1 << (self.below(bits) + 1);
+        (self.below(bound) + 1).min(most)
+    }
+
+    fn moment(&mut self, longest: Duration) -> Duration {
+        Duration::from_micros(self.of_any_size(longest.as_micros() as u64))
+    }
+}
+
+/// One run of the worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) max_uncommitted: usize,
+    pub(crate) batch: usize,
+    pub(crate) ending: Ending,
+}
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    /// SIGKILL so long after the process was started: perhaps before it has claimed the consumer.
+    KilledYoung(Duration),
+    /// SIGKILL so long after the claim.
+    KilledAfter(Duration),
+    /// SIGKILL at a point, and so long after the worker said that it is there.
+    KilledAt(Trap, Duration),
+    /// SIGTERM so long after the claim: it drains and ends by itself.
+    Terminated(Duration),
+    /// SIGTERM once all entries are handled.
+    CaughtUp,
+}
+
+impl Plan {
+    pub(crate) fn roll(dice: &mut Dice) -> Self {
+        let ending = match dice.below(20) {
+            0 => Ending::KilledYoung(dice.moment(Duration::from_millis(40))),
+            1..7 => Ending::KilledAfter(dice.moment(Duration::from_millis(60))),
+            7 => Ending::Terminated(dice.moment(Duration::from_millis(60))),
+            _ => {
+                let trap = roll_trap(dice);
+                // Where the rest of the worker goes on, it has time to run into `max_uncommitted`.
+                let rest = if trap.stops_thread { 1 } else { 100 };
+                Ending::KilledAt(trap, dice.moment(Duration::from_millis(rest)))
+            }
+        };
+        Self {
+            max_uncommitted: dice.one_of(&[1, 7, 64, 512]),
+            batch: dice.one_of(&[1, 10, 100, 256]),
+            ending,
+        }
+    }
+
+    /// The point at which the worker stops, where it does.
+    pub(crate) fn trap(&self) -> Option<Trap> {
+        match self.ending {
+            Ending::KilledAt(trap, _) => Some(trap),
+            _ => None,
+        }
+    }
+
+    /// The last run of a round.
+    pub(crate) fn catch_up() -> Self {
+        Self { max_uncommitted: 512, batch: 256, ending: Ending::CaughtUp }
+    }
+}
+
+fn roll_trap(dice: &mut Dice) -> Trap {
+    let point = dice.one_of(&Point::ALL);
+    let time = match point {
+        Point::AfterRead => dice.of_any_size(4),
+        Point::InHandler | Point::AfterEffect => dice.of_any_size(300),
+        Point::BeforeCommit | Point::DuringCommit | Point::AfterCommit => dice.of_any_size(16),
+    };
+    Trap { point, time, stops_thread: dice.below(2) == 0, sent_for_us: dice.below(3000) }
+}
