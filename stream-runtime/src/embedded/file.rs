@@ -1,6 +1,7 @@
 //! The redb file: opened by one process, opened again after an I/O error, closed with the last handle.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -97,10 +98,46 @@ impl File {
 
 /// Opens the file at `path`, created where it is missing.
 fn create(path: &Path) -> Result<Database, BackendError> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|error| backend_error(path, error.into()))?;
+    if !path.exists() {
+        make(path)?;
     }
     prepare(path, builder().create(path))
+}
+
+/// Makes a new file under another name, and gives it its own when it is whole. redb makes a file in several steps,
+/// and refuses for good one that a kill has left half made.
+fn make(path: &Path) -> Result<(), BackendError> {
+    let failed = |error: io::Error| backend_error(path, error.into());
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let draft = draft(path);
+    let made = prepare(path, builder().create(&draft)).and_then(|database| {
+        drop(database);
+        name(&draft, path).map_err(failed)
+    });
+    // Where it was renamed, it is gone already.
+    let _ = fs::remove_file(&draft);
+    made
+}
+
+/// Gives a file its name, unless another process was faster and may be using its own already: unlike a rename, a
+/// link leaves that where it is.
+fn name(draft: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(draft, path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // A file system without links.
+        Err(_) => fs::rename(draft, path),
+    }
+}
+
+/// A name beside `path` that nobody else takes.
+fn draft(path: &Path) -> PathBuf {
+    let random = RandomState::new().hash_one(());
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{random:016x}"));
+    name.into()
 }
 
 /// Opens a file that was open before. One that is missing now is not made anew: that would lose all that was in it

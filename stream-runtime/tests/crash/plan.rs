@@ -33,6 +33,16 @@ impl Dice {
         (self.below(bound) + 1).min(most)
     }
 
+    /// How long after the worker is at its point. Where only a future stays there and the rest goes on, the rest has
+    /// time to run into `max_uncommitted`.
+    fn after(&mut self, trap: Trap) -> Duration {
+        match (trap.stops_thread, self.below(8)) {
+            (true, _) => self.moment(Duration::from_millis(1)),
+            (false, 0) => Duration::from_millis(300),
+            (false, _) => Duration::from_micros(self.below(40_000)),
+        }
+    }
+
     fn moment(&mut self, longest: Duration) -> Duration {
         Duration::from_micros(self.of_any_size(longest.as_micros() as u64))
     }
@@ -69,9 +79,7 @@ impl Plan {
             7 => Ending::Terminated(dice.moment(Duration::from_millis(60))),
             _ => {
                 let trap = roll_trap(dice);
-                // Where the rest of the worker goes on, it has time to run into `max_uncommitted`.
-                let rest = if trap.stops_thread { 1 } else { 100 };
-                Ending::KilledAt(trap, dice.moment(Duration::from_millis(rest)))
+                Ending::KilledAt(trap, dice.after(trap))
             }
         };
         Self {

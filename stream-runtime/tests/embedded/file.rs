@@ -1,6 +1,7 @@
 //! The file: who may open it, and what is refused.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 use redb::TableDefinition;
@@ -37,6 +38,27 @@ async fn the_second_to_open_the_file_is_told_what_to_do() {
     assert!(text.starts_with(&expected) && text.contains("stop the other"), "{text}");
     drop(clone);
     scratch.open();
+}
+
+/// A process may be killed while it makes the file, and redb refuses for good one that is half made.
+#[test]
+fn a_new_file_is_whole_when_it_appears() {
+    for _ in 0..10 {
+        let scratch = Scratch::new();
+        let path = scratch.file();
+        let watcher = thread::spawn(move || {
+            loop {
+                if let Ok(start) = fs::read(&path) {
+                    return start.starts_with(b"redb");
+                }
+            }
+        });
+        let backend = scratch.open();
+        assert!(watcher.join().unwrap(), "the file was there before it was whole");
+        let others = fs::read_dir(scratch.file().parent().unwrap()).unwrap().count() - 1;
+        assert_eq!(others, 0, "something else was left beside it");
+        drop(backend);
+    }
 }
 
 #[tokio::test]
