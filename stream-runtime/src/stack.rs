@@ -23,9 +23,12 @@ pub(crate) type Boxed = BoxService<Delivery, Advance, Hold>;
 
 /// What is needed to build the stack of one consumer, and to build it again should its task have panicked.
 pub(crate) struct Recipe {
-    handling: Box<dyn Fn(&ConsumerConfig, &Jitter) -> Boxed + Send + Sync>,
-    layers: Vec<Box<dyn Fn(Boxed) -> Boxed + Send + Sync>>,
+    handling: MakeHandling,
+    layers: Vec<Wrap>,
 }
+
+type MakeHandling = Box<dyn Fn(&ConsumerConfig, &Jitter) -> Boxed + Send + Sync>;
+type Wrap = Box<dyn Fn(Boxed) -> Boxed + Send + Sync>;
 
 impl Recipe {
     /// A stack around `handler`, without layers of the user's.

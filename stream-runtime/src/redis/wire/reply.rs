@@ -136,7 +136,7 @@ impl Entries {
         match self.take(bytes)? {
             Token::Array(texts) if texts.is_multiple_of(2) => {
                 self.texts_left = texts;
-                self.noted = self.bytes < self.max_bytes;
+                self.noted = self.received == 0 || self.bytes < self.max_bytes;
                 Ok(Expect::Text)
             }
             Token::Array(_) => Err(Stop::Odd("a field without a value")),
