@@ -14,6 +14,7 @@ pub use decode::DecodeError;
 pub use fields::{FieldError, Fields};
 pub use id::{EntryId, ParseEntryIdError};
 pub use page::PageBuilder;
+#[cfg(feature = "redis")]
 pub(crate) use page::PageIndex;
 
 /// One record of a stream: the stream's name, its id and its fields.
