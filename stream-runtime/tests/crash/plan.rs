@@ -1,5 +1,6 @@
 //! What the dice say: the settings of each run, and how it ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::trap::{Point, Trap};
@@ -37,14 +38,16 @@ impl Dice {
     /// time to run into `max_uncommitted`.
     fn after(&mut self, trap: Trap) -> Duration {
         match (trap.stops_thread, self.below(8)) {
-            (true, _) => self.moment(Duration::from_millis(1)),
+            (true, _) => Duration::from_micros(self.below(1000)),
             (false, 0) => Duration::from_millis(300),
             (false, _) => Duration::from_micros(self.below(40_000)),
         }
     }
 
+    /// A moment from 0.1 ms on, as often of one order of magnitude as of another.
     fn moment(&mut self, longest: Duration) -> Duration {
-        Duration::from_micros(self.of_any_size(longest.as_micros() as u64))
+        let unit = Duration::from_micros(100);
+        unit * self.of_any_size((longest.as_micros() / unit.as_micros()) as u64) as u32
     }
 }
 
@@ -72,13 +75,14 @@ pub(crate) enum Ending {
 }
 
 impl Plan {
-    pub(crate) fn roll(dice: &mut Dice) -> Self {
+    /// A run; of the points, one at which the fewest kills were.
+    pub(crate) fn roll(dice: &mut Dice, fired: &BTreeMap<Point, u64>) -> Self {
         let ending = match dice.below(20) {
             0 => Ending::KilledYoung(dice.moment(Duration::from_millis(40))),
             1..7 => Ending::KilledAfter(dice.moment(Duration::from_millis(60))),
             7 => Ending::Terminated(dice.moment(Duration::from_millis(60))),
             _ => {
-                let trap = roll_trap(dice);
+                let trap = roll_trap(dice, fired);
                 Ending::KilledAt(trap, dice.after(trap))
             }
         };
@@ -103,8 +107,11 @@ impl Plan {
     }
 }
 
-fn roll_trap(dice: &mut Dice) -> Trap {
-    let point = dice.one_of(&Point::ALL);
+fn roll_trap(dice: &mut Dice, fired: &BTreeMap<Point, u64>) -> Trap {
+    let times = |point: &Point| fired.get(point).copied().unwrap_or_default();
+    let fewest = Point::ALL.iter().map(times).min().unwrap_or_default();
+    let rarest: Vec<Point> = Point::ALL.into_iter().filter(|point| times(point) == fewest).collect();
+    let point = dice.one_of(&rarest);
     let time = match point {
         Point::AfterRead => dice.of_any_size(4),
         Point::InHandler | Point::AfterEffect => dice.of_any_size(300),

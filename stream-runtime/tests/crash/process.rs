@@ -20,7 +20,7 @@ const SIGKILL: i32 = 9;
 /// How long a worker may take to claim its consumer, and to end after a SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a worker has for coming to its point, before it is killed where it is.
-const ON_THE_WAY: Duration = Duration::from_millis(500);
+const ON_THE_WAY: Duration = Duration::from_millis(300);
 
 pub(crate) struct Process {
     child: Child,

@@ -56,7 +56,7 @@ impl Round {
 
     /// One run as the dice say, and what it did wrong.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Vec<Violation>> {
-        let plan = Plan::roll(&mut self.dice);
+        let plan = Plan::roll(&mut self.dice, &self.ends.fired);
         let produce = BACKLOG.saturating_sub(self.verifier.backlog());
         self.run(plan, produce).await
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use redb::{ReadableDatabase, TableDefinition, TableError};
+use redb::backends::InMemoryBackend;
+use redb::{Builder, ReadableDatabase, StorageBackend, TableDefinition};
 use redis::aio::MultiplexedConnection;
 use stream_runtime::EntryId;
 use tokio::time::sleep;
@@ -56,20 +57,19 @@ impl Stored {
         Self::parse(record.as_deref())
     }
 
-    /// From the embedded file. A copy is opened, so that repairing the file is left to the worker.
+    /// From the embedded file. A copy in memory is opened, so that repairing the file is left to the worker.
     pub(crate) fn in_file(file: &Path) -> anyhow::Result<Self> {
         const OFFSETS: TableDefinition<'_, &str, &str> = TableDefinition::new("offsets");
         if !file.exists() {
             return Ok(Self::default());
         }
-        let copy = file.with_extension("copy");
-        fs::copy(file, &copy).context("copy the embedded file")?;
-        let database = redb::Database::create(&copy).context("open a copy of the embedded file")?;
-        match database.begin_read()?.open_table(OFFSETS) {
-            Ok(table) => Self::parse(table.get(CONSUMER)?.as_ref().map(redb::AccessGuard::value)),
-            // Killed before it had made its tables.
-            Err(TableError::TableDoesNotExist(_)) => Ok(Self::default()),
-            Err(error) => Err(error.into()),
-        }
+        let bytes = fs::read(file).context("read the embedded file")?;
+        let copy = InMemoryBackend::new();
+        copy.set_len(bytes.len() as u64)?;
+        copy.write(0, &bytes)?;
+        let database =
+            Builder::new().create_with_backend(copy).context("open a copy of the embedded file")?;
+        let table = database.begin_read()?.open_table(OFFSETS).context("the embedded file's offsets")?;
+        Self::parse(table.get(CONSUMER)?.as_ref().map(redb::AccessGuard::value))
     }
 }

@@ -20,7 +20,7 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// Fewer kills than these need not have met every point.
 const ENOUGH_FOR_EVERY_POINT: u64 = 80;
 /// So many runs may a broken worker take until it is found out.
-const RUNS_OF_A_CONTROL: u64 = 100;
+const RUNS_OF_A_CONTROL: u64 = 200;
 /// So many violations are shown.
 const SHOWN: usize = 10;
 
