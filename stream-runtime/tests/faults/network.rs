@@ -22,9 +22,11 @@ async fn a_refused_connection_is_tried_again_until_the_server_is_back() {
         config.offset_key_prefix = "counted:".to_owned();
         config
     });
+    let fault = Fault::begins(&proxy);
     direct.fails_by("refused").await;
     counted.fails_by("").await;
-    direct.fails_again(3).await;
+    direct.fails_again(2).await;
+    fault.lasts().await;
     assert!(proxy.connections() <= 10, "{} tries", proxy.connections());
     server.restart().await;
     direct.has_handled(&ids(1..=20)).await;

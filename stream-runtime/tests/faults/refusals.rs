@@ -20,6 +20,7 @@ async fn a_stream_of_another_type_is_waited_for() {
     run(&mut connection, "RENAME events away").await;
     run(&mut connection, "SET events text").await;
     worker.fails_by("WRONGTYPE").await;
+    fault.lasts().await;
     run(&mut connection, "XADD away 21-0 n 21").await;
     run(&mut connection, "RENAME away events").await;
     worker.has_handled(&ids(1..=21)).await;
@@ -40,6 +41,7 @@ async fn an_offset_of_another_type_is_waited_for() {
     run(&mut connection, &format!("SADD {OFFSET} member")).await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("WRONGTYPE").await;
+    fault.lasts().await;
     run(&mut connection, &format!("RENAME away {OFFSET}")).await;
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
@@ -59,6 +61,7 @@ async fn a_right_that_is_revoked_at_run_time_is_waited_for() {
     run(&mut connection, "ACL SETUSER worker -xread").await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("NOPERM").await;
+    fault.lasts().await;
     run(&mut connection, "ACL SETUSER worker +xread").await;
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
@@ -78,6 +81,7 @@ async fn a_right_that_only_the_commits_script_needs_is_waited_for() {
     run(&mut connection, "ACL SETUSER worker -set").await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("commit offset").await;
+    fault.lasts().await;
     // 8 entries may be uncommitted.
     worker.until("its window is full", |_| worker.handled().len() >= 28).await;
     assert_eq!(worker.handled(), ids(1..=28));
@@ -100,6 +104,7 @@ async fn a_password_that_is_suddenly_needed_is_waited_for() {
     run(&mut connection, "CLIENT KILL TYPE normal").await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("NOAUTH").await;
+    fault.lasts().await;
     run(&mut connection, "CONFIG SET requirepass ''").await;
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
@@ -120,6 +125,7 @@ async fn a_password_that_was_changed_is_waited_for_and_in_no_error() {
     run(&mut connection, "CLIENT KILL USER worker").await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("Password authentication failed").await;
+    fault.lasts().await;
     assert!(!format!("{:?}", worker.status()).contains("secretword"));
     run(&mut connection, "ACL SETUSER worker resetpass >secretword").await;
     worker.has_handled(&ids(1..=40)).await;
@@ -136,6 +142,7 @@ async fn a_stored_offset_that_is_no_id_is_waited_for_at_start() {
     let fault = Fault::begins(&proxy);
     let worker = Worker::start(redis_at(proxy.port));
     worker.fails_by("the stored offset \"nonsense\" is no offset").await;
+    fault.lasts().await;
     assert_eq!(worker.handled(), []);
     run(&mut connection, &format!("SET {OFFSET} 5-0")).await;
     worker.has_handled(&ids(6..=20)).await;
@@ -156,6 +163,7 @@ async fn a_stored_offset_that_becomes_no_id_is_waited_for_and_not_written_over()
     run(&mut connection, &format!("SET {OFFSET} nonsense")).await;
     add(&mut connection, 21..=40).await;
     worker.fails_by("the stored offset \"nonsense\" is no offset").await;
+    fault.lasts().await;
     assert_eq!(
         run(&mut connection, &format!("GET {OFFSET}")).await,
         redis::Value::BulkString("nonsense".into())

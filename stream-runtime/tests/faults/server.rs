@@ -59,6 +59,7 @@ async fn a_replica_is_read_until_the_window_is_full_and_goes_on_when_it_is_promo
     worker.fails_by("READONLY").await;
     // 8 entries may be uncommitted.
     worker.pauses_after(&ids(1..=28)).await;
+    fault.lasts().await;
     run(&mut on_replica, "REPLICAOF NO ONE").await;
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
@@ -131,6 +132,7 @@ async fn a_server_with_too_many_clients_is_waited_for() {
         add(&mut connection, first + 20..first + 40).await;
         worker.fails_by("").await;
         worker.fails_again(1).await;
+        fault.lasts().await;
         run(&mut connection, "CONFIG SET maxclients 1000").await;
         worker.has_handled(&ids(first..first + 40)).await;
         fault.was_calm();

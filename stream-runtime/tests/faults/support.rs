@@ -11,7 +11,7 @@ use stream_runtime::{
     RuntimeHandle, handler_fn,
 };
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::proxy::Proxy;
 
@@ -166,6 +166,11 @@ pub(crate) struct Fault<'proxy> {
 impl<'proxy> Fault<'proxy> {
     pub(crate) fn begins(proxy: &'proxy Proxy) -> Self {
         Self { proxy, since: Instant::now() }
+    }
+
+    /// Goes on until it is a second old: in that time a spin is thousands of commands.
+    pub(crate) async fn lasts(&self) {
+        sleep_until(self.since + Duration::from_secs(1)).await;
     }
 
     pub(crate) fn was_calm(&self) {

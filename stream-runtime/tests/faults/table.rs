@@ -99,6 +99,7 @@ async fn meet(
     ready.wait().await;
     worker.fails_by(answer).await;
     worker.fails_again(failures - 1).await;
+    fault.lasts().await;
     proxy.pass();
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();

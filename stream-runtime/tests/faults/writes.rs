@@ -51,6 +51,7 @@ async fn commits_refused_for_want_of_memory_pause_handling_while_reads_work() {
     worker.fails_by("OOM").await;
     // 8 entries may be uncommitted.
     worker.pauses_after(&ids(1..=28)).await;
+    fault.lasts().await;
     proxy.pass();
     worker.has_handled(&ids(1..=60)).await;
     fault.was_calm();
@@ -70,6 +71,7 @@ async fn commits_refused_for_want_of_replicas_pause_handling_while_reads_work() 
     worker.fails_by("NOREPLICAS").await;
     // 8 entries may be uncommitted.
     worker.pauses_after(&ids(1..=28)).await;
+    fault.lasts().await;
     run(&mut connection, "CONFIG SET min-replicas-to-write 0").await;
     worker.has_handled(&ids(1..=60)).await;
     fault.was_calm();
