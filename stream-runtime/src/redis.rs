@@ -19,8 +19,10 @@
 
 mod config;
 mod connect;
+mod continuity;
 mod errors;
 mod eviction;
+mod link;
 mod offsets;
 mod pace;
 mod presence;
@@ -54,6 +56,8 @@ struct Server {
     connections: Connections,
     offset_key_prefix: String,
     eviction_warning: EvictionWarning,
+    /// What was said of checks that cannot be made.
+    continuity_said: continuity::Said,
 }
 
 impl RedisBackend {
@@ -70,6 +74,7 @@ impl RedisBackend {
             address: config.url,
             offset_key_prefix: config.offset_key_prefix,
             eviction_warning: EvictionWarning::default(),
+            continuity_said: continuity::Said::default(),
         };
         Ok(Self { server: Arc::new(server) })
     }

@@ -85,6 +85,14 @@ const OTHER_CODE: Class = (Transient, Keep);
 /// No reply, or none that can be read: refused, reset, cut, timed out, out of step.
 const NO_REPLY: Class = (Transient, Renew);
 
+/// What hides a command, in the words of an `ERR`.
+const HIDDEN_TEXTS: [&str; 4] = [
+    "unknown command",
+    "unknown subcommand",
+    "can't run this command",
+    "can't access at least one of the keys",
+];
+
 /// The error of `doing` something, as the loop sees it.
 pub(super) fn backend_error(doing: impl Display, error: &RedisError) -> BackendError {
     BackendError::new(class(error).0, anyhow!("{doing}: {}", text(error)))
@@ -103,6 +111,12 @@ pub(super) fn is_stale(error: &RedisError) -> bool {
 /// The user may not run the command.
 pub(super) fn is_denied(error: &RedisError) -> bool {
     error.kind() == ServerErrorKind::NoPerm.into()
+}
+
+/// The command is not there for us: the user may not run it, also within a script, or the server does not have it.
+pub(super) fn is_hidden(error: &RedisError) -> bool {
+    let says = |text: &&str| error.detail().is_some_and(|detail| detail.contains(text));
+    is_denied(error) || (error.code() == Some("ERR") && HIDDEN_TEXTS.iter().any(says))
 }
 
 /// The key does not exist, for commands that make an error of it.
@@ -150,7 +164,7 @@ fn io_kind(error: &RedisError) -> Option<io::ErrorKind> {
 }
 
 /// What the server said, or what went wrong on the way. Never what we sent: that may be a password.
-fn text(error: &RedisError) -> String {
+pub(super) fn text(error: &RedisError) -> String {
     let mut text = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use redis::{RedisError, Value, cmd};
 use tokio::time::{Instant, sleep};
 
+use super::continuity::Continuity;
+use super::link::Link;
 use super::pace::Pace;
 use super::presence;
-use super::wire::{Page, Wire, WireError, Xread};
+use super::wire::{Page, WireError, Xread};
 use super::{Server, errors, eviction, reply};
 use crate::backend::{BackendError, Batch, Checkpoint, Limit, Presence, Read, Source};
 use crate::entry::EntryId;
@@ -24,15 +26,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct RedisSource {
     server: Arc<Server>,
     stream: Arc<str>,
-    /// Taken out while a read is under way, so that a read that is dropped or gets no answer takes its
-    /// connection along: the next one neither waits behind it nor sees its reply.
-    connection: Option<Wire>,
+    link: Link,
     pace: Pace,
+    continuity: Continuity,
 }
 
 impl RedisSource {
     pub(super) fn new(server: Arc<Server>, stream: &str) -> Self {
-        Self { server, stream: Arc::from(stream), connection: None, pace: Pace::new() }
+        let stream: Arc<str> = Arc::from(stream);
+        let link = Link::new(Arc::clone(&server));
+        let continuity = Continuity::new(Arc::clone(&stream));
+        Self { server, stream, link, pace: Pace::new(), continuity }
     }
 
     fn error(&self, doing: &str, error: &RedisError) -> BackendError {
@@ -43,6 +47,23 @@ impl RedisSource {
         self.server.odd_reply(format_args!("{doing} stream {:?}", self.stream), odd)
     }
 
+    fn failure(&self, doing: &str, error: WireError) -> BackendError {
+        match error {
+            WireError::Redis(error) => self.error(doing, &error),
+            WireError::Odd(odd) => self.odd_reply(doing, odd),
+        }
+    }
+
+    /// Makes a check whether the stream is still the one that was read, if it is time, and says what it found.
+    async fn check(&mut self, is_idle: bool) -> Result<Option<Read>, BackendError> {
+        let connection = self.link.connect().await.map_err(|error| self.failure("read", error))?;
+        if !is_idle && !self.continuity.is_due(connection) {
+            return Ok(None);
+        }
+        let found = self.continuity.check(&mut self.link, &self.server.continuity_said).await;
+        found.map_err(|error| self.failure("check", error))
+    }
+
     /// One `XREAD`, blocking until `deadline`.
     async fn xread(
         &mut self,
@@ -50,23 +71,13 @@ impl RedisSource {
         count: usize,
         max_bytes: usize,
         deadline: Instant,
-    ) -> Result<Page, WireError> {
-        let connections = &self.server.connections;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connections.dial().await?,
-        };
+    ) -> Result<Page, BackendError> {
         let block = deadline.saturating_duration_since(Instant::now());
         // `BLOCK 0` waits for ever: a wait below a millisecond is one, and none is none.
         let millis = (!block.is_zero()).then(|| block_millis(block));
         let xread = Xread { stream: &self.stream, after, count, block: millis, max_bytes };
-        let result = connections.read(&mut connection, &xread, block).await;
-        match &result {
-            Err(WireError::Odd(_)) => {}
-            Err(WireError::Redis(error)) if errors::is_stale(error) => {}
-            _ => self.connection = Some(connection),
-        }
-        result
+        let page = self.link.xread(&xread, block).await;
+        page.map_err(|error| self.failure("read", error))
     }
 
     /// The id of the last entry that is still there, for users who may not ask `XINFO`.
@@ -96,23 +107,24 @@ impl RedisSource {
 impl Source for RedisSource {
     async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+        self.continuity.start_at(after);
         loop {
+            if let Some(found) = self.check(false).await? {
+                return Ok(found);
+            }
             let count = self.pace.count(limit);
-            let page = match self.xread(after.id, count, limit.bytes, deadline).await {
-                Ok(page) => page,
-                Err(WireError::Redis(error)) => return Err(self.error("read", &error)),
-                Err(WireError::Odd(odd)) => return Err(self.odd_reply("read", odd)),
-            };
+            let page = self.xread(after.id, count, limit.bytes, deadline).await?;
             if page.received > 0 {
                 self.pace.learn(count, page.received, page.bytes);
             }
-            if let Some(batch) = Batch::new(page.entries, None) {
+            let mark = self.continuity.read(&page.entries, page.received < count);
+            if let Some(batch) = Batch::new(page.entries, mark) {
                 return Ok(Read::Batch(batch));
             }
             // An empty reply is no timeout by itself: a stream's entry may be deleted as it comes.
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Read::Idle);
+                return Ok(self.check(true).await?.unwrap_or(Read::Idle));
             }
             sleep(left.min(PAUSE)).await;
         }

@@ -1,4 +1,4 @@
-//! A connection of our own that does nothing but read a stream.
+//! A connection of our own that does little but read a stream.
 //!
 //! What the server sends lands in one buffer; the reply is walked over while it comes in, and when it is complete the
 //! buffer becomes the page that the entries point into. So nothing is copied, and nothing is allocated per field or
@@ -110,22 +110,31 @@ impl Wire {
 
     /// Runs a command that answers no more than that it worked.
     async fn run(&mut self, command: &Cmd) -> Result<(), WireError> {
-        self.socket.write_all(&command.get_packed_command()).await?;
-        self.socket.flush().await?;
-        self.answer().await
+        match self.answer(command).await? {
+            None => Ok(()),
+            Some(_) => Err(WireError::Odd("no simple answer")),
+        }
     }
 
-    async fn answer(&mut self) -> Result<(), WireError> {
+    /// Runs a command that answers with one text. Has no deadline of its own.
+    pub(super) async fn ask(&mut self, command: &Cmd) -> Result<String, WireError> {
+        self.answer(command).await?.ok_or(WireError::Odd("no text"))
+    }
+
+    async fn answer(&mut self, command: &Cmd) -> Result<Option<String>, WireError> {
+        self.socket.write_all(&command.get_packed_command()).await?;
+        self.socket.flush().await?;
         let mut answer = Answer::new();
-        loop {
+        let text = loop {
             match answer.walk(&self.received) {
-                Ok(()) => break,
+                Ok(text) => break text,
                 Err(Stop::More) => self.receive().await?,
                 Err(stop) => return Err(self.failure(stop, answer.at)),
             }
-        }
+        };
+        let text = text.map(|text| String::from_utf8_lossy(&self.received[text]).into_owned());
         self.received.drain(..answer.at);
-        Ok(())
+        Ok(text)
     }
 
     /// Waits for more bytes. The room for them grows with what came, never with what was announced.

@@ -1,5 +1,6 @@
 //! Walks over a reply while it comes in, and remembers how far it got.
 
+use std::ops::Range;
 use std::str;
 
 use super::token::{Stop, Token, text_at, token};
@@ -191,7 +192,7 @@ impl Skip {
     }
 }
 
-/// The answer to a command that has nothing to say but whether it worked.
+/// The answer to a command that says one text, or nothing but that it worked.
 pub(super) struct Answer {
     /// Where the next token is.
     pub(super) at: usize,
@@ -203,14 +204,16 @@ impl Answer {
         Self { at: 0, aside: Skip::values(0) }
     }
 
-    /// Goes on through the bytes of the answer, which are all that came so far, until its end.
-    pub(super) fn walk(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    /// Goes on through the bytes of the answer, which are all that came so far, until its end. Where the text is, if
+    /// there is one.
+    pub(super) fn walk(&mut self, bytes: &[u8]) -> Result<Option<Range<usize>>, Stop> {
         loop {
             self.aside.walk(bytes, &mut self.at)?;
             let (token, end) = token(bytes, self.at)?;
             self.at = end;
             match token {
-                Token::Other => return Ok(()),
+                Token::Other => return Ok(None),
+                Token::Text(text) => return Ok(Some(text)),
                 Token::Error(text) => return Err(Stop::Error(text)),
                 Token::Aside(values) => self.aside = Skip::values(values),
                 _ => return Err(Stop::Odd("no simple answer")),

@@ -1,0 +1,8 @@
+//! Whatever happens to a stream, the Redis source notices: random histories, and each finding by itself.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
+
+mod fuzz;
+mod random;
+mod suites;
+mod tally;
