@@ -6,3 +6,4 @@ mod fuzz;
 mod random;
 mod suites;
 mod tally;
+mod world;

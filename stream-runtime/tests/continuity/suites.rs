@@ -1,5 +1,7 @@
 //! The suites: which things happen to a stream, and how often.
 
+use crate::random::Random;
+
 /// What may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -30,6 +32,17 @@ pub(crate) enum Op {
 pub(crate) struct Suite {
     pub(crate) name: &'static str,
     pub(crate) ops: &'static [(Op, u64)],
+}
+
+impl Suite {
+    /// In every second history, by chance, the consumer starts again now and then.
+    pub(crate) fn ops_with_restarts(&self, random: &mut Random) -> Vec<(Op, u64)> {
+        let mut ops = self.ops.to_vec();
+        if random.chance() {
+            ops.push((Op::Restart, 3));
+        }
+        ops
+    }
 }
 
 use Op::{Add, AddTrim, ClockBack, Del, Dump, MinId, Read, Restore, Trim, Xdel};

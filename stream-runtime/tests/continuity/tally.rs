@@ -55,6 +55,8 @@ impl Story {
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) histories: u64,
+    /// Entries that were lost, so that the rest means something.
+    pub(crate) lost: u64,
     pub(crate) holes: u64,
     pub(crate) silent_losses: u64,
     pub(crate) false_findings: u64,
@@ -73,6 +75,7 @@ impl Tally {
         let found = !story.findings.is_empty();
         let untouched = story.rewrites == 0 && holes == 0;
         self.histories += 1;
+        self.lost += lost as u64;
         if holes > 0 {
             self.holes += 1;
             self.example("hole", seed, story);
@@ -109,6 +112,7 @@ impl Tally {
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.histories += other.histories;
+        self.lost += other.lost;
         self.holes += other.holes;
         self.silent_losses += other.silent_losses;
         self.false_findings += other.false_findings;
@@ -131,9 +135,10 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:6} histories, holes {}, silent losses {}, false findings {}, trims exact {} inexact {}, lineage \
+            "{:5} histories, {:6} entries lost: holes {}, silent losses {}, false findings {}, trims exact {} inexact {}, lineage \
              changes found {}, only deleted entries {}",
             self.histories,
+            self.lost,
             self.holes,
             self.silent_losses,
             self.false_findings,

@@ -170,6 +170,7 @@ async fn an_answer_with_nothing_is_no_reason_to_spin() {
             counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Some("*1\r\n*2\r\n$1\r\ns\r\n*0\r\n".to_owned())
         }
+        "EVALSHA" => Some("-ERR no such key\r\n".to_owned()),
         _ => Some("+OK\r\n".to_owned()),
     })
     .await;

@@ -328,3 +328,6 @@ fn seen(now: &Snapshot) -> Seen {
     };
     Seen { last, removed: now.counts.map(|counts| counts.removed) }
 }
+
+#[cfg(test)]
+mod tests;
