@@ -118,13 +118,21 @@ impl History {
         if let Some(reason) = self.contradiction(now) {
             return Err(Broken(reason));
         }
+        let trimmed = self.may_be_trimmed(now);
         let settled = self.known.settled;
         let account = match (now.counts, self.at.count) {
             (None, _) => Account { lost: 0, count: None, settled: true },
-            (Some(counts), Some(count)) => self.count_lost(now, counts, count)?,
+            (Some(counts), Some(count)) => self.count_lost(now, counts, count, trimmed)?,
             (Some(counts), None) => self.bound_lost(now, counts),
         };
-        let finding = finding(now, settled, &account, self.at.count.is_some());
+        let finding = match (now.counts, account.lost) {
+            (None, _) | (_, 0) => None,
+            (Some(_), lost) if !trimmed => Some(Finding::Deleted { at_most: lost }),
+            (Some(counts), lost) => {
+                let exact = self.at.count.is_some() && counts.max_deleted <= settled;
+                Some(Finding::Trimmed { lost, exact })
+            }
+        };
         self.accept(now, &account);
         Ok(finding)
     }
@@ -183,15 +191,37 @@ impl History {
             return Some("fewer entries are removed than there were");
         }
         contradicts(&self.at, false, now)
-            .or_else(|| contradicts(&known.verified, known.settled == known.verified.id, now))
+            .or_else(|| contradicts(&known.verified, known.settled >= known.verified.id, now))
             .or_else(|| contradicts(&known.seen?.last, true, now))
     }
 
+    /// Whether entries may have been trimmed of which nobody knows whether they were read.
+    fn may_be_trimmed(&self, now: &Snapshot) -> bool {
+        let known = &self.known;
+        let not_one = match (known.seen, now.counts) {
+            (Some(Seen { last, removed: Some(before) }), Some(counts))
+                if known.settled >= known.verified.id =>
+            {
+                // One that came after the last check and was deleted was not trimmed.
+                let deleted = u64::from(counts.max_deleted > last.id);
+                counts.removed <= before + deleted
+            }
+            _ => false,
+        };
+        now.is_cut_beyond(known.settled) && !not_one
+    }
+
     /// What was lost, where it is known how many entries were added up to where we stand.
-    fn count_lost(&self, now: &Snapshot, counts: Counts, count: u64) -> Result<Account, Broken> {
+    fn count_lost(
+        &self,
+        now: &Snapshot,
+        counts: Counts,
+        count: u64,
+        trimmed: bool,
+    ) -> Result<Account, Broken> {
         let Known { verified, settled, .. } = *self.known;
         let in_front = counts.removed_come_first(now.first);
-        let is_removed = now.is_cut_beyond(settled) || counts.max_deleted > settled;
+        let is_removed = trimmed || counts.max_deleted > settled;
         let total = if now.ends_at(self.at.id) {
             counts.added
         } else if in_front && now.is_cut_beyond(self.at.id) {
@@ -267,7 +297,7 @@ impl History {
         }
         known.move_to(self.at, now.first);
         if account.settled {
-            known.settled = self.at.id;
+            known.settled = if now.ends_at(self.at.id) { now.last.max(self.at.id) } else { self.at.id };
         }
         known.seen = Some(seen(now));
         self.known = Arc::new(known);
@@ -307,17 +337,6 @@ fn contradicts(position: &Position, is_exact: bool, now: &Snapshot) -> Option<&'
         return Some("an entry has another place");
     }
     None
-}
-
-fn finding(now: &Snapshot, settled: EntryId, account: &Account, is_counted: bool) -> Option<Finding> {
-    let (counts, lost) = (now.counts?, account.lost);
-    if lost == 0 {
-        return None;
-    }
-    if !now.is_cut_beyond(settled) {
-        return Some(Finding::Deleted { at_most: lost });
-    }
-    Some(Finding::Trimmed { lost, exact: is_counted && counts.max_deleted <= settled })
 }
 
 fn seen(now: &Snapshot) -> Seen {

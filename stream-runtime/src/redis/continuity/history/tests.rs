@@ -148,6 +148,18 @@ fn trimming_that_overtook_a_part_of_the_last_read_is_counted() {
 }
 
 #[test]
+fn entries_deleted_where_none_was_trimmed_are_no_gap() {
+    let mut history = History::of(&Checkpoint::at(EntryId::ZERO));
+    assert_eq!(check(&mut history, &stream(1..=2)), None);
+    history.read(&entries(1..=2));
+    assert_eq!(check(&mut history, &stream(1..=3).deleted(3)), Some((Deleted { at_most: 1 }, 2)));
+    let both = stream(1..=4).deleted(3).deleted(4);
+    assert_eq!(check(&mut history, &both), Some((Deleted { at_most: 1 }, 2)));
+    let trimmed = stream(1..=6).deleted(3).deleted(4).trimmed(7);
+    assert_eq!(check(&mut history, &trimmed), Some((Trimmed { lost: 2, exact: true }, 2)));
+}
+
+#[test]
 fn what_cannot_be_counted_yet_is_counted_later() {
     let mut history = reader();
     let trimmed = stream(1..=9).deleted(8).trimmed(7);
