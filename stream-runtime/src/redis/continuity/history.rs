@@ -4,11 +4,16 @@
 //! ours is there with the same content, all that was before it is the same too, but for what was removed since. So
 //! a stream is judged by a few entries that we know, and by its counters, which never fall while it lives.
 
+mod losses;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
+use self::losses::Account;
 use super::known::{Known, Seen};
 use super::position::{Content, Position};
-use super::snapshot::{Counts, Snapshot};
+use super::snapshot::Snapshot;
 use crate::backend::{Checkpoint, Finding, Mark};
 use crate::entry::{Entry, EntryId};
 
@@ -26,15 +31,6 @@ pub(super) struct History {
 /// What the server says does not go together with what was read before: the reason, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken(pub(super) &'static str);
-
-/// How many entries were lost, and what is known after.
-struct Account {
-    lost: u64,
-    /// How many entries come before the next one to be read.
-    count: Option<u64>,
-    /// Whether nothing that is lost is still to be counted.
-    settled: bool,
-}
 
 impl History {
     /// What a checkpoint tells. Of one without a mark, or with one that is not ours, only the id is known.
@@ -118,21 +114,7 @@ impl History {
         if let Some(reason) = self.contradiction(now) {
             return Err(Broken(reason));
         }
-        let trimmed = self.may_be_trimmed(now);
-        let settled = self.known.settled;
-        let account = match (now.counts, self.at.count) {
-            (None, _) => Account { lost: 0, count: None, settled: true },
-            (Some(counts), Some(count)) => self.count_lost(now, counts, count, trimmed)?,
-            (Some(counts), None) => self.bound_lost(now, counts),
-        };
-        let finding = match (now.counts, account.lost) {
-            (None, _) | (_, 0) => None,
-            (Some(_), lost) if !trimmed => Some(Finding::Deleted { at_most: lost }),
-            (Some(counts), lost) => {
-                let exact = self.at.count.is_some() && counts.max_deleted <= settled;
-                Some(Finding::Trimmed { lost, exact })
-            }
-        };
+        let (finding, account) = self.account(now)?;
         self.accept(now, &account);
         Ok(finding)
     }
@@ -193,86 +175,6 @@ impl History {
         contradicts(&self.at, false, now)
             .or_else(|| contradicts(&known.verified, known.settled >= known.verified.id, now))
             .or_else(|| contradicts(&known.seen?.last, true, now))
-    }
-
-    /// Whether entries may have been trimmed of which nobody knows whether they were read.
-    fn may_be_trimmed(&self, now: &Snapshot) -> bool {
-        let known = &self.known;
-        let not_one = match (known.seen, now.counts) {
-            (Some(Seen { last, removed: Some(before) }), Some(counts))
-                if known.settled >= known.verified.id =>
-            {
-                // One that came after the last check and was deleted was not trimmed.
-                let deleted = u64::from(counts.max_deleted > last.id);
-                counts.removed <= before + deleted
-            }
-            _ => false,
-        };
-        now.is_cut_beyond(known.settled) && !not_one
-    }
-
-    /// What was lost, where it is known how many entries were added up to where we stand.
-    fn count_lost(
-        &self,
-        now: &Snapshot,
-        counts: Counts,
-        count: u64,
-        trimmed: bool,
-    ) -> Result<Account, Broken> {
-        let Known { verified, settled, .. } = *self.known;
-        let in_front = counts.removed_come_first(now.first);
-        let is_removed = trimmed || counts.max_deleted > settled;
-        let total = if now.ends_at(self.at.id) {
-            counts.added
-        } else if in_front && now.is_cut_beyond(self.at.id) {
-            counts.removed
-        } else if let (true, Some(before), Some(read)) =
-            (in_front && now.is_cut_beyond(verified.id), verified.count, self.read_and_gone(now))
-        {
-            // Of what was removed since, we read some; the rest is lost.
-            let lost = counts.removed.checked_sub(before.saturating_add(read));
-            count.saturating_add(lost.ok_or(Broken("too few entries are removed"))?)
-        } else {
-            // Something may be lost, and will be counted where the stream is next seen to begin or end.
-            return Ok(Account { lost: 0, count: Some(count), settled: !is_removed });
-        };
-        let lost = total.checked_sub(count).ok_or(Broken("fewer entries were added than were read"))?;
-        if lost > 0 && !is_removed {
-            return Err(Broken("more entries were added than could be read"));
-        }
-        Ok(Account { lost, count: Some(total), settled: true })
-    }
-
-    /// What was lost at most, where only the id is known at which we stand, and where the count can be had now.
-    fn bound_lost(&self, now: &Snapshot, counts: Counts) -> Account {
-        let in_front = counts.removed_come_first(now.first);
-        let count = if now.ends_at(self.at.id) {
-            Some(counts.added)
-        } else if in_front && now.is_cut_beyond(self.at.id) {
-            Some(counts.removed)
-        } else if in_front && now.first == Some(self.at.id) {
-            Some(counts.removed.saturating_add(1))
-        } else {
-            None
-        };
-        let known = &self.known;
-        let lost = match known.seen {
-            Some(Seen { removed: Some(before), .. }) if now.is_cut_beyond(known.settled) => {
-                (counts.removed - before).saturating_sub(self.read_and_gone(now).unwrap_or(0))
-            }
-            // The first look: a consumer that starts at the beginning starts at what there is.
-            None if self.at.id != EntryId::ZERO && now.is_cut_beyond(self.at.id) && now.last > self.at.id => {
-                counts.removed
-            }
-            _ => 0,
-        };
-        Account { lost, count, settled: true }
-    }
-
-    /// How many of the entries read since the last check come before the first that is there.
-    fn read_and_gone(&self, now: &Snapshot) -> Option<u64> {
-        let since = self.since.as_ref()?;
-        Some(now.first.map_or(since.len(), |first| since.partition_point(|id| *id < first)) as u64)
     }
 
     /// The stream is ours: from here on this is what is known.
@@ -347,6 +249,3 @@ fn seen(now: &Snapshot) -> Seen {
     };
     Seen { last, removed: now.counts.map(|counts| counts.removed) }
 }
-
-#[cfg(test)]
-mod tests;
