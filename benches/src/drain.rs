@@ -57,16 +57,33 @@ pub struct Ratio {
     pub against: &'static [&'static str],
 }
 
+/// Who drains what, and how they are compared.
+#[derive(Debug)]
+pub struct Contest {
+    /// The stream.
+    pub stream: &'static str,
+    /// Those who take turns.
+    pub contenders: Vec<Contender>,
+    /// The columns that compare them.
+    pub ratios: &'static [Ratio],
+}
+
 /// Runs the contest, or the one contender that the options name.
 ///
 /// # Errors
 ///
 /// A contender fails.
-pub fn run(contenders: &[Contender], ratios: &[Ratio], options: &Options) -> anyhow::Result<()> {
+pub fn run(contest: &Contest, options: &Options) -> anyhow::Result<()> {
+    let Contest { stream, contenders, ratios } = contest;
     if let (Some(name), Some(port)) = (&options.contend, options.port) {
         let contender =
             contenders.iter().find(|contender| contender.name == name).context("no such contender")?;
-        let job = Job::new(port, stream(contender, options), entries(contender, options), options.threads)?;
+        let job = Job::new(
+            port,
+            stream_of(contender, stream, options),
+            entries(contender, options),
+            options.threads,
+        )?;
         show(&serde_json::to_string(&measure(contender, &job)?)?);
         return Ok(());
     }
@@ -76,7 +93,7 @@ pub fn run(contenders: &[Contender], ratios: &[Ratio], options: &Options) -> any
     let contenders: Vec<Contender> = contenders.iter().filter(wanted).copied().collect();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = tokio.block_on(RedisServer::start());
-    fill(&server, &contenders, options)?;
+    fill(&server, stream, &contenders, options)?;
     let standings =
         take_turns(&contenders, options.rounds, |contender| child(contender, server.port(), options))?;
     let machine = machine::describe(&mut Server::connect(server.port())?)?;
@@ -88,19 +105,20 @@ fn entries(contender: &Contender, options: &Options) -> u64 {
 }
 
 /// Where it drains: a stream of its own for those that are slow, so that all drain whole streams.
-fn stream(contender: &Contender, options: &Options) -> String {
+fn stream_of(contender: &Contender, stream: &str, options: &Options) -> String {
     let entries = entries(contender, options);
-    if entries < options.entries {
-        format!("{}:{entries}", backlog::STREAM)
-    } else {
-        backlog::STREAM.to_owned()
-    }
+    if entries < options.entries { format!("{stream}:{entries}") } else { stream.to_owned() }
 }
 
-fn fill(server: &RedisServer, contenders: &[Contender], options: &Options) -> anyhow::Result<()> {
+fn fill(
+    server: &RedisServer,
+    stream: &str,
+    contenders: &[Contender],
+    options: &Options,
+) -> anyhow::Result<()> {
     let mut streams: Vec<_> = contenders
         .iter()
-        .map(|contender| (stream(contender, options), entries(contender, options)))
+        .map(|contender| (stream_of(contender, stream, options), entries(contender, options)))
         .collect();
     streams.sort();
     streams.dedup();

@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod chart;
 pub mod contest;
 pub mod drain;
+pub mod layers;
 pub mod loops;
 pub mod machine;
 pub mod ours;

@@ -24,15 +24,18 @@ const UPKEEP: Duration = Duration::from_secs(1);
 /// The consumer's name.
 const CONSUMER: &str = "bench";
 
+/// stream-runtime with a handler that does nothing.
+pub const NO_OP: Contender = Contender {
+    name: "ours",
+    label: "stream-runtime, no-op handler",
+    slow: false,
+    prepare: forget,
+    run: |job| drain(job, Handling::NoOp, default()),
+};
+
 /// stream-runtime with each handler, and with strict commits.
 pub const CONTENDERS: [Contender; 5] = [
-    Contender {
-        name: "ours",
-        label: "stream-runtime, no-op handler",
-        slow: false,
-        prepare: forget,
-        run: |job| drain(job, Handling::NoOp, default()),
-    },
+    NO_OP,
     Contender {
         name: "ours-typed",
         label: "stream-runtime, five fields decoded into a struct",
@@ -63,6 +66,7 @@ pub const CONTENDERS: [Contender; 5] = [
     },
 ];
 
+#[derive(Clone, Copy)]
 enum Handling {
     NoOp,
     Typed,

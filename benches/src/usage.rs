@@ -80,7 +80,7 @@ impl Server {
     ///
     /// There is no such line.
     pub fn info(&mut self, section: &str, name: &str) -> anyhow::Result<String> {
-        let info = self.call(&["INFO", section])?;
+        let info = self.ask(&["INFO", section])?;
         let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(value.with_context(|| format!("no {name} in INFO {section}"))?.trim().to_owned())
     }
@@ -91,7 +91,7 @@ impl Server {
     ///
     /// There is nothing.
     pub fn get(&mut self, key: &str) -> anyhow::Result<String> {
-        self.call(&["GET", key]).with_context(|| format!("GET {key}"))
+        self.ask(&["GET", key]).with_context(|| format!("GET {key}"))
     }
 
     /// Removes what is stored at this key.
@@ -100,10 +100,15 @@ impl Server {
     ///
     /// The server refuses.
     pub fn forget(&mut self, key: &str) -> anyhow::Result<()> {
-        self.call(&["EVAL", "redis.call('DEL', KEYS[1]) return ''", "1", key]).map(drop)
+        self.ask(&["EVAL", "redis.call('DEL', KEYS[1]) return ''", "1", key]).map(drop)
     }
 
-    fn call(&mut self, args: &[&str]) -> anyhow::Result<String> {
+    /// Runs a command that answers a string.
+    ///
+    /// # Errors
+    ///
+    /// It answers something else.
+    pub fn ask(&mut self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Vec::new();
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
         encode(&mut command, &args);

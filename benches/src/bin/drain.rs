@@ -3,8 +3,9 @@
 //!
 //! `cargo run --release -p benches --bin drain -- --help`
 
+use benches::backlog::STREAM;
 use benches::contest::Contender;
-use benches::drain::{Options, Ratio, run};
+use benches::drain::{Contest, Options, Ratio, run};
 use benches::{loops, ours};
 use clap::Parser;
 
@@ -27,5 +28,5 @@ fn main() -> anyhow::Result<()> {
     contenders.extend(ours::CONTENDERS);
     contenders.extend([loops::CLIENT_LOOP, loops::STRICT_BOUND]);
     contenders.extend(loops::ORIGINALS);
-    run(&contenders, &RATIOS, &Cli::parse().options)
+    run(&Contest { stream: STREAM, contenders, ratios: &RATIOS }, &Cli::parse().options)
 }

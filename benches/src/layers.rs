@@ -1,0 +1,146 @@
+//! The default stack, layer by layer, and the loop around it on the memory backend.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, ensure};
+use stream_runtime::middleware::{GuardLayer, MetricsLayer, RetryLayer, TimeoutLayer, TraceLayer};
+use stream_runtime::testing::MemoryBackend;
+use stream_runtime::{
+    Advance, Consumer, ConsumerConfig, Delivery, Entry, EntryId, Handler, HandlerService, Hold, Runtime,
+};
+use tower::util::BoxService;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::backlog::{self, STREAM};
+use crate::ours::{NoOp, Typed};
+use crate::ports;
+use crate::progress::Progress;
+
+/// How many entries one drain of the memory backend delivers.
+pub const LOOP_ENTRIES: u64 = 20_000;
+
+const CONSUMER: &str = "bench";
+
+/// Is shown each step from the handler to the whole stack: a service, and what it has more than the one before.
+pub trait Visitor {
+    /// The next step.
+    fn step<S>(&mut self, name: &'static str, service: S)
+    where
+        S: Service<Delivery, Response = Advance, Error = Hold>;
+}
+
+/// Shows the steps, in the order in which the runtime's own recipe stacks them.
+pub fn visit(visitor: &mut impl Visitor) {
+    let config = ConsumerConfig::default();
+    let handler = || HandlerService::new(NoOp(Arc::new(Progress::new(0))));
+    let guarded = move || GuardLayer::new().layer(handler());
+    let timed = || TimeoutLayer::new(config.handler_timeout).layer(guarded());
+    let retried = || RetryLayer::new(&config.retry).layer(timed());
+    let boxed = || BoxService::new(retried());
+    let fenced = || GuardLayer::new().layer(boxed());
+    let metered = || MetricsLayer::new(CONSUMER, STREAM).layer(fenced());
+    let traced = || TraceLayer::new().layer(metered());
+    visitor.step("handler", handler());
+    visitor.step("guard of the handler", guarded());
+    visitor.step("timeout", timed());
+    visitor.step("retry", retried());
+    visitor.step("box", boxed());
+    visitor.step("guard of your layers", fenced());
+    visitor.step("metrics", metered());
+    visitor.step("trace", traced());
+    visitor.step("box of the whole", BoxService::new(traced()));
+}
+
+/// Delivers one entry so many times, and tells how long that took.
+///
+/// # Errors
+///
+/// A delivery is held.
+pub async fn deliver<S>(service: &mut S, deliveries: u64) -> anyhow::Result<Duration>
+where
+    S: Service<Delivery, Response = Advance, Error = Hold>,
+{
+    let entry = entry(0);
+    let consumer: Arc<str> = Arc::from(CONSUMER);
+    let started = Instant::now();
+    for _ in 0..deliveries {
+        let delivery = Delivery::new(Arc::clone(&consumer), entry.clone());
+        let advance = match service.ready().await {
+            Ok(service) => service.call(delivery).await,
+            Err(hold) => Err(hold),
+        };
+        ensure!(matches!(advance, Ok(Advance::Handled)), "not handled");
+    }
+    Ok(started.elapsed())
+}
+
+/// Which handler the loop calls.
+#[derive(Clone, Copy, Debug)]
+pub enum Handling {
+    /// One that does nothing.
+    NoOp,
+    /// One that decodes the five fields.
+    Typed,
+    /// That of the game master's events.
+    GmEvents,
+}
+
+/// The loop on a backlog in memory.
+#[derive(Debug)]
+pub struct Loop {
+    backend: MemoryBackend,
+    handling: Handling,
+}
+
+impl Loop {
+    /// With [`LOOP_ENTRIES`] entries.
+    pub fn new(handling: Handling) -> Self {
+        let backend = MemoryBackend::new();
+        for number in 0..LOOP_ENTRIES {
+            backend.append(STREAM, fields(number));
+        }
+        Self { backend, handling }
+    }
+
+    /// Runs a runtime from the first entry to the last, and tells how long that took.
+    ///
+    /// # Errors
+    ///
+    /// The runtime does not start, or ends elsewhere.
+    pub async fn drain(&self) -> anyhow::Result<Duration> {
+        self.backend.set_record(CONSUMER, None);
+        let progress = Arc::new(Progress::new(LOOP_ENTRIES));
+        let consumer = match self.handling {
+            Handling::NoOp => consumer(NoOp(Arc::clone(&progress))),
+            Handling::Typed => consumer(Typed(Arc::clone(&progress))),
+            Handling::GmEvents => consumer(ports::gmevents(Arc::clone(&progress))),
+        };
+        let runtime = Runtime::new(self.backend.clone()).consumer(consumer);
+        let started = Instant::now();
+        runtime.run(progress.finished()).await?;
+        let elapsed = started.elapsed();
+        let offset = self.backend.offset(CONSUMER).ok_or_else(|| anyhow!("no offset"))?;
+        ensure!(offset.ms == LOOP_ENTRIES, "the offset is {offset}");
+        Ok(elapsed)
+    }
+}
+
+fn consumer(handler: impl Handler) -> Consumer {
+    Consumer::new(CONSUMER, STREAM, handler)
+}
+
+fn entry(number: u64) -> Entry {
+    Entry::new(STREAM, EntryId::new(1, 0), fields(number))
+}
+
+fn fields(number: u64) -> [(&'static str, String); 5] {
+    let event = backlog::event(number);
+    [
+        ("kind", event.kind),
+        ("game_id", event.game_id),
+        ("current_turn", event.current_turn.to_string()),
+        ("runtime_status", event.runtime_status),
+        ("player_turn_stats", event.player_turn_stats),
+    ]
+}
