@@ -3,7 +3,6 @@
 use metrics::counter;
 
 use crate::backend::Finding;
-use crate::delivery::Delivery;
 use crate::entry::EntryId;
 use crate::status::StatusCell;
 
@@ -31,7 +30,7 @@ pub(super) fn finding(status: &StatusCell, finding: Finding, resume: EntryId) {
 }
 
 /// A held entry was deleted from the stream, an operator's way to skip it.
-pub(super) fn deleted(status: &StatusCell, delivery: &Delivery) {
+pub(super) fn deleted(status: &StatusCell, id: EntryId, deliveries: u64) {
     let (consumer, stream) = (status.consumer(), status.stream());
     counter!(
         "stream_runtime_deleted_total", "consumer" => consumer.to_owned(), "stream" => stream.to_owned(),
@@ -42,8 +41,8 @@ pub(super) fn deleted(status: &StatusCell, delivery: &Delivery) {
         target: "stream_runtime",
         consumer,
         stream,
-        stream_entry_id = %delivery.entry.id(),
-        deliveries = delivery.redelivery,
+        stream_entry_id = %id,
+        deliveries,
         "held entry was deleted from the stream: passing it",
     );
 }

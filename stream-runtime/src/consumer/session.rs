@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::reader::{Arrival, Reader};
@@ -145,6 +145,8 @@ impl<'worker> Session<'worker> {
     }
 
     async fn deliver_batch(&mut self, stack: &mut Stack, batch: &Batch) -> Result<(), End> {
+        // There is a place for the next batch now: lets the reader ask for it before this one is handled.
+        yield_now().await;
         for entry in batch.entries() {
             self.room_for_another().await?;
             self.deliver(stack, entry).await?;
@@ -174,33 +176,42 @@ impl<'worker> Session<'worker> {
 
     /// Delivers the entry again and again until it advances, or is deleted while it is held.
     async fn deliver(&mut self, stack: &mut Stack, entry: &Entry) -> Result<(), End> {
-        let mut delivery = Delivery::new(self.worker.consumer.name.clone(), entry.clone());
-        let mut look_at = Instant::now() + LOOK_EVERY;
+        let mut held: Option<Held> = None;
         loop {
             self.worker.status.delivering(entry.id());
-            let hold = match self.call(stack, delivery.clone()).await? {
+            let delivery = self.delivery(entry, held.as_ref());
+            let hold = match self.call(stack, delivery).await? {
                 Ok(advance) => {
                     self.worker.status.advanced(&advance);
                     return Ok(());
                 }
                 Err(hold) => hold,
             };
-            self.worker.status.held(entry.id(), delivery.redelivery + 1, hold.to_string());
-            let delay = self.delay(&hold, delivery.redelivery);
-            delivery.redelivery += 1;
-            delivery.held_since.get_or_insert_with(Instant::now);
-            if self.wait_held(entry.id(), delay, &mut look_at).await? == Waited::Deleted {
-                report::deleted(&self.worker.status, &delivery);
+            let held = held.get_or_insert_with(Held::now);
+            let delay = self.delay(&hold, held.deliveries);
+            held.deliveries += 1;
+            self.worker.status.held(entry.id(), held.deliveries, hold.to_string());
+            if self.wait_held(entry.id(), delay, held).await? == Waited::Deleted {
+                report::deleted(&self.worker.status, entry.id(), held.deliveries);
                 stack.idle();
                 return Ok(());
             }
         }
     }
 
+    fn delivery(&self, entry: &Entry, held: Option<&Held>) -> Delivery {
+        let mut delivery = Delivery::new(self.worker.consumer.name.clone(), entry.clone());
+        if let Some(held) = held {
+            delivery.redelivery = held.deliveries;
+            delivery.held_since = Some(held.since);
+        }
+        delivery
+    }
+
     /// Calls the stack once, while commits go on. At shutdown the entry in hand may finish in the time there is.
     async fn call(&mut self, stack: &mut Stack, delivery: Delivery) -> Result<Outcome<Advance, Hold>, End> {
         let mut delivered = pin!(stack.deliver(delivery));
-        let mut out_of_time = pin!(out_of_time(self.shutdown.clone()));
+        let mut out_of_time = pin!(out_of_time(&self.shutdown));
         loop {
             tokio::select! {
                 biased;
@@ -222,16 +233,11 @@ impl<'worker> Session<'worker> {
 
     /// Waits before the next delivery of a held entry. Now and then looks whether the entry is still there: an
     /// operator deletes it to skip it.
-    async fn wait_held(
-        &mut self,
-        id: EntryId,
-        delay: Duration,
-        look_at: &mut Instant,
-    ) -> Result<Waited, End> {
+    async fn wait_held(&mut self, id: EntryId, delay: Duration, held: &mut Held) -> Result<Waited, End> {
         let mut over = pin!(sleep(delay));
         loop {
             let look = async {
-                sleep_until(*look_at).await;
+                sleep_until(held.look_at).await;
                 self.inspector.presence(id).await
             };
             let presence = tokio::select! {
@@ -244,15 +250,30 @@ impl<'worker> Session<'worker> {
                 () = &mut over => return Ok(Waited::Over),
                 presence = look => presence,
             };
-            *look_at = Instant::now() + LOOK_EVERY;
+            held.look_at = Instant::now() + LOOK_EVERY;
             self.committer.verify();
             match presence {
                 Ok(Presence::Deleted) => return Ok(Waited::Deleted),
                 // Trimmed away, or not clear: we have the entry, so it gets its chance.
                 Ok(Presence::Present | Presence::Trimmed | Presence::Unclear) => self.inspect_trouble.over(),
-                Err(error) => *look_at += self.inspect_trouble.happened(&error),
+                Err(error) => held.look_at += self.inspect_trouble.happened(&error),
             }
         }
+    }
+}
+
+/// What is known of an entry while it is held.
+struct Held {
+    deliveries: u64,
+    since: Instant,
+    /// When to look again whether it still exists.
+    look_at: Instant,
+}
+
+impl Held {
+    fn now() -> Self {
+        let since = Instant::now();
+        Self { deliveries: 0, since, look_at: since + LOOK_EVERY }
     }
 }
 
@@ -263,9 +284,9 @@ enum Waited {
     Deleted,
 }
 
-/// Ends when a shutdown's time is up.
-async fn out_of_time(mut shutdown: Shutdown) {
-    let deadline = shutdown.requested().await;
+/// Ends when a shutdown's time is up. Does nothing before it is polled: most calls are ready at once.
+async fn out_of_time(shutdown: &Shutdown) {
+    let deadline = shutdown.clone().requested().await;
     sleep_until(deadline).await;
 }
 

@@ -74,13 +74,15 @@ async fn the_age_of_a_held_entry_grows_until_it_advances() {
     assert_eq!(numbers.all(&format!("{HELD_AGE}{LABELS}")), [0.0, 1.5, 3.0, 0.0]);
 }
 
-#[tokio::test]
-async fn lag_is_in_milliseconds_and_never_below_zero() {
+#[tokio::test(start_paused = true)]
+async fn lag_is_in_milliseconds_never_below_zero_and_measured_every_ten_milliseconds() {
     let numbers = Numbers::default();
     let _recorder = set_default_local_recorder(&numbers);
     let mut service = layer(10_000).layer(service_fn(|d: Delivery| ready(outcome(&d))));
     for ms in [9_750, 10_000, 10_001, 1, u64::MAX] {
         let _ = service.call(delivery(EntryId::new(ms, 0))).await;
+        let _ = service.call(delivery(EntryId::new(5, 0))).await;
+        tokio::time::advance(Duration::from_millis(10)).await;
     }
     assert_eq!(numbers.all(&format!("{LAG}{LABELS}")), [250.0, 0.0, 0.0, 9_999.0, 0.0]);
 }
