@@ -8,8 +8,8 @@ use anyhow::anyhow;
 use stream_runtime::{Advance, ConsumerConfig, Entry, Handler, Hold, Outcome, async_trait};
 use tokio::time::sleep;
 
+use crate::held::Ended;
 use crate::model::Model;
-use crate::run::Ended;
 use crate::world::World;
 
 /// No entry makes more trouble than this, so that every history comes to an end.
@@ -41,7 +41,7 @@ impl RandomHandler {
         } else {
             (draw_time(&mut model, &self.config), draw_outcome(&mut model, id))
         };
-        (Call { handler: self, id, ended: Ended::Held(None), what: "gave up" }, time, outcome)
+        (Call { handler: self, id, ended: Ended::Dropped, what: "gave up" }, time, outcome)
     }
 }
 
@@ -100,7 +100,7 @@ impl Handler for RandomHandler {
                 resume_unwind(Box::new("scripted panic"))
             }
             Do::Hang => {
-                call.end("hung", Ended::Held(None));
+                call.end("hung", Ended::Dropped);
                 pending().await
             }
         }

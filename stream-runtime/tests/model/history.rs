@@ -73,7 +73,7 @@ impl History {
         drop(model);
         self.handle_all().await?;
         // Time enough for the last waits, and for each worker to look whether it is still the one.
-        self.pass(Duration::from_secs(90)).await?;
+        self.pass(Duration::from_secs(45)).await?;
         self.append(3);
         self.handle_all().await?;
         self.pass(Duration::from_secs(10)).await?;
@@ -194,6 +194,7 @@ impl History {
         };
         let id = text.as_deref().and_then(Record::parse).and_then(|record| record.id);
         model.wanted = model.wanted.max(id.unwrap_or(0));
+        model.edits += 1;
         model.note(None, what, id);
         self.world.memory.set_record(CONSUMER, text.as_deref());
     }
@@ -201,7 +202,10 @@ impl History {
     /// Somebody corrects a record that is none.
     fn mend_record(&self) {
         if self.world.record().is_some_and(|text| Record::parse(&text).is_none()) {
-            self.world.model().note(None, "the record is edited to", Some(0));
+            let mut model = self.world.model();
+            model.edits += 1;
+            model.note(None, "the record is edited to", Some(0));
+            drop(model);
             self.world.memory.set_record(CONSUMER, Some("0-0"));
         }
     }

@@ -7,9 +7,10 @@ use stream_runtime::{ConsumerConfig, ErrorKind};
 use tokio::time::Instant;
 
 use crate::chance::Chance;
+use crate::held::Ended;
 use crate::life::Life;
 use crate::record::Record;
-use crate::run::{Checked, Ended, rule};
+use crate::run::{Checked, rule};
 use crate::trace::Trace;
 
 pub(crate) struct Model {
@@ -30,6 +31,9 @@ pub(crate) struct Model {
     pub(crate) troubles: BTreeMap<u64, u64>,
     /// Up to here somebody wanted entries to be passed: by an edited record, or by where to start.
     pub(crate) wanted: u64,
+    /// How often somebody edited the record, and which kinds of errors were put on operations.
+    pub(crate) edits: u64,
+    pub(crate) scripted: Vec<ErrorKind>,
     /// What the next read is to find.
     pub(crate) finding: Option<stream_runtime::Finding>,
     /// No more trouble: no delays, no bad outcomes.
@@ -54,6 +58,8 @@ impl Model {
             advanced: BTreeSet::new(),
             troubles: BTreeMap::new(),
             wanted: 0,
+            edits: 0,
+            scripted: Vec::new(),
             finding: None,
             calm: false,
             lives: Vec::new(),
@@ -94,11 +100,17 @@ impl Model {
         self.lives[life].acts()
     }
 
-    pub(crate) fn loaded(&mut self, life: usize, stored: Option<u64>, record: Option<Record>) -> Checked {
+    pub(crate) fn loaded(
+        &mut self,
+        life: usize,
+        stored: Option<u64>,
+        record: Option<Record>,
+        edits: u64,
+    ) -> Checked {
         let there = record.and_then(|record| record.id);
         rule!(stored == there, "loads {stored:?}, where {there:?} is stored");
         self.purposes += 1;
-        self.lives[life].loaded(stored, record.map(|record| record.epoch));
+        self.lives[life].loaded(stored, record.map(|record| record.epoch), edits);
         if let Some(run) = self.lives[life].run.as_ref().filter(|_| stored.is_none()) {
             self.wanted = self.wanted.max(run.start());
         }
@@ -154,31 +166,31 @@ impl Model {
     }
 
     pub(crate) fn begins(&mut self, life: usize, id: u64) -> Checked {
-        let life = &mut self.lives[life];
-        life.acts()?;
-        let Some(run) = life.run.as_mut() else { return Err(format!("delivers {id} before it loaded")) };
-        run.begins(id, &self.deleted)?;
-        let late = life.stop_asked.is_some_and(|asked| asked < Instant::now());
-        rule!(!late || !run.is_first_call(), "begins {id} after it was asked to end");
-        Ok(())
+        self.lives[life].begins(id, &self.deleted)
     }
 
     pub(crate) fn ended(&mut self, life: usize, id: u64, how: Ended) -> Checked {
-        let life = &mut self.lives[life];
         if how == Ended::Advanced {
-            life.acts()?;
+            self.lives[life].acts()?;
             self.advanced.insert(id);
             self.purposes += 1;
         }
-        if let Some(run) = life.run.as_mut() {
-            run.ended(id, how);
-        }
-        Ok(())
+        self.lives[life].ended(id, how)
     }
 
-    pub(crate) fn store_failed(&mut self, life: usize, kind: ErrorKind) {
-        self.note(Some(life), failure(kind), None);
-        self.lives[life].store_failed(kind);
+    /// Rules 2 and 3: a record in which nobody else has meddled is no conflict, also after a reply was lost.
+    pub(crate) fn store_failed(&mut self, life: usize, kind: ErrorKind, record: Option<&str>) -> Checked {
+        let owned = self.is_owner(life, record);
+        let life = &mut self.lives[life];
+        life.store_failed(kind);
+        let meddled = !owned || self.edits > life.edits_seen || self.scripted.contains(&kind);
+        let went_back = life.run.as_ref().is_some_and(|run| run.went_back);
+        match kind {
+            ErrorKind::Conflict => rule!(meddled || went_back, "has a conflict with itself"),
+            ErrorKind::Superseded => rule!(meddled, "is superseded by itself"),
+            ErrorKind::Transient | ErrorKind::Configuration => {}
+        }
+        Ok(())
     }
 
     /// Whether the record is this worker's.
@@ -192,7 +204,7 @@ impl Model {
 }
 
 /// What a failure of the offset store is called in the trace.
-fn failure(kind: ErrorKind) -> &'static str {
+pub(crate) fn failure(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Transient => "store failed: transient",
         ErrorKind::Configuration => "store failed: configuration",

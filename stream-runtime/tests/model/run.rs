@@ -8,6 +8,8 @@ use std::time::Duration;
 use stream_runtime::{ConsumerConfig, ErrorKind, OnGap};
 use tokio::time::Instant;
 
+use crate::held::{Ended, InHand};
+
 /// `Err` says which rule was broken, and how.
 pub(crate) type Checked = Result<(), String>;
 
@@ -28,25 +30,6 @@ enum Step {
     Found { gap: bool, resume: u64 },
 }
 
-/// The calls of the handler for the entry in hand.
-#[derive(Debug)]
-struct Tried {
-    id: u64,
-    running: bool,
-    /// When each call ended that held.
-    held: Vec<Instant>,
-    /// The handler asked for no call before this.
-    not_before: Option<Instant>,
-}
-
-/// How a call of the handler ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Advanced,
-    /// Held, panicked, or dropped half-way; with what it asked for.
-    Held(Option<Duration>),
-}
-
 pub(crate) struct Run {
     config: ConsumerConfig,
     /// Every position that was passed, in order; first the one that it started from.
@@ -56,9 +39,10 @@ pub(crate) struct Run {
     committing: Option<usize>,
     ahead: VecDeque<Step>,
     read_to: u64,
-    tried: Option<Tried>,
+    pub(crate) in_hand: Option<InHand>,
     read_rests_until: Option<Instant>,
-    look_rests_until: Option<Instant>,
+    /// Whether a finding has sent it back.
+    pub(crate) went_back: bool,
 }
 
 impl Run {
@@ -70,9 +54,9 @@ impl Run {
             committing: None,
             ahead: VecDeque::new(),
             read_to: start,
-            tried: None,
+            in_hand: None,
             read_rests_until: None,
-            look_rests_until: None,
+            went_back: false,
         }
     }
 
@@ -98,22 +82,13 @@ impl Run {
     }
 
     pub(crate) fn found(&mut self, gap: bool, resume: u64) {
+        self.went_back |= resume < self.read_to;
         self.read_to = resume;
         self.ahead.push_back(Step::Found { gap, resume });
     }
 
     pub(crate) fn read_failed(&mut self, kind: ErrorKind) {
         self.read_rests_until = Some(Instant::now() + least_rest(kind));
-    }
-
-    /// Rule 5: a held entry is asked after at intervals, also while the asking fails.
-    pub(crate) fn looks(&self) -> Checked {
-        rule!(rested(self.look_rests_until), "asked after a held entry again at once after that failed");
-        Ok(())
-    }
-
-    pub(crate) fn look_failed(&mut self) {
-        self.look_rests_until = Some(Instant::now() + Duration::from_secs(1));
     }
 
     /// Rules 1, 4, 5 and 10: what the handler may be called with.
@@ -123,41 +98,23 @@ impl Run {
             rule!(self.may_pass_front(deleted), "delivered {id}, where {next:?} was next");
             self.pass_front();
         }
-        match &mut self.tried {
-            Some(tried) => {
-                rule!(!tried.running, "delivered {id} while it is being handled");
-                rule!(tried.not_before.is_none_or(is_past), "delivered {id} before the hold's `retry_after`");
-                let calls = tried.held.len();
-                let burst = self.config.retry.retries as usize + 1;
-                if let Some(held_at) = calls.checked_sub(burst).map(|before| tried.held[before]) {
-                    let wait = held_at.elapsed();
-                    rule!(wait >= self.config.hold_backoff.min, "delivered {id} again {wait:?} after a hold");
-                }
-                tried.running = true;
-            }
+        match &mut self.in_hand {
+            Some(in_hand) => in_hand.begins_again(&self.config)?,
             None => {
                 let (open, most) = (self.unacknowledged(), self.config.max_uncommitted);
                 rule!(open < most, "delivered {id} with {open} entries not durable, of at most {most}");
-                self.tried = Some(Tried { id, running: true, held: Vec::new(), not_before: None });
+                self.in_hand = Some(InHand::new(id));
             }
         }
         Ok(())
     }
 
-    /// Whether this call of the handler is the entry's first.
-    pub(crate) fn is_first_call(&self) -> bool {
-        self.tried.as_ref().is_some_and(|tried| tried.held.is_empty())
-    }
-
     pub(crate) fn ended(&mut self, id: u64, how: Ended) {
-        let Some(tried) = self.tried.as_mut().filter(|tried| tried.id == id) else { return };
+        let Some(in_hand) = self.in_hand.as_mut().filter(|in_hand| in_hand.id == id) else { return };
         match how {
             Ended::Advanced => self.pass_front(),
-            Ended::Held(retry_after) => {
-                tried.running = false;
-                tried.held.push(Instant::now());
-                tried.not_before = retry_after.map(|wait| Instant::now() + wait);
-            }
+            Ended::Held(retry_after) => in_hand.ended(retry_after),
+            Ended::Dropped => in_hand.ended(None),
         }
     }
 
@@ -192,6 +149,16 @@ impl Run {
         matches!((first, last), (Some(first), Some(last)) if first < last)
     }
 
+    /// Whether nothing is under way, as far as can be told from outside.
+    pub(crate) fn is_quiet(&self, deleted: &BTreeSet<u64>) -> bool {
+        // With retries, a held entry may be in the stack still.
+        let waits = self.held_entry().is_some() && self.config.retry.retries == 0;
+        (waits || self.ahead.is_empty())
+            && self.committing.is_none()
+            && self.unacknowledged() == 0
+            && !self.may_pass_front(deleted)
+    }
+
     /// Positions that were passed and are not known to be durable.
     pub(crate) fn unacknowledged(&self) -> usize {
         self.settled.len() - 1 - self.acknowledged
@@ -199,7 +166,7 @@ impl Run {
 
     /// The entry in hand, when it is held.
     pub(crate) fn held_entry(&self) -> Option<u64> {
-        self.tried.as_ref().filter(|tried| !tried.running).map(|tried| tried.id)
+        self.in_hand.as_ref().filter(|in_hand| !in_hand.running).map(|in_hand| in_hand.id)
     }
 
     fn next_entry(&self) -> Option<u64> {
@@ -220,7 +187,7 @@ impl Run {
     }
 
     fn pass_front(&mut self) {
-        self.tried = None;
+        self.in_hand = None;
         match self.ahead.pop_front() {
             Some(Step::Entry { id, .. }) => self.settled.push(id),
             Some(Step::Found { resume, .. }) => self.settled.push(resume),
@@ -241,6 +208,6 @@ pub(crate) fn rested(until: Option<Instant>) -> bool {
     until.is_none_or(is_past)
 }
 
-fn is_past(time: Instant) -> bool {
+pub(crate) fn is_past(time: Instant) -> bool {
     Instant::now() >= time
 }

@@ -1,18 +1,20 @@
 //! The memory backend as one worker sees it, with the model looking on at each call and each write.
 
-use std::future::{Future, poll_fn};
+use std::collections::BTreeSet;
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 
 use stream_runtime::testing::{Fault, Operation};
 use stream_runtime::{
-    Backend, BackendError, Checkpoint, EntryId, ErrorKind, Finding, Limit, OffsetStore, Presence, Read,
-    Source, async_trait,
+    Backend, BackendError, Checkpoint, EntryId, Finding, Limit, OffsetStore, Presence, Read, Source,
+    async_trait,
 };
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
-use crate::model::Model;
+use crate::held::InHand;
+use crate::model::{Model, failure};
 use crate::record::Record;
-use crate::run::Checked;
+use crate::run::{Checked, Run};
 use crate::world::{CONSUMER, World};
 
 #[derive(Clone)]
@@ -24,6 +26,26 @@ pub(crate) struct Watched {
 impl Watched {
     fn check(&self, what: &'static str, number: Option<u64>, act: impl FnOnce(&mut Model) -> Checked) {
         self.world.model().check(self.life, what, number, act);
+    }
+
+    /// A request or a reply is on its way. Where a rule was broken, the world stands still.
+    ///
+    /// Rule 4: whatever else goes on, a reply is taken as soon as it is there.
+    async fn travel(&self) {
+        if self.world.is_broken() {
+            pending::<()>().await;
+        }
+        let delay = self.world.draw_delay();
+        if delay.is_zero() {
+            return;
+        }
+        let due = Instant::now() + delay;
+        sleep(delay).await;
+        if due.elapsed() > Duration::from_millis(2) {
+            self.check("takes a reply", None, |_| {
+                Err(format!("leaves a reply lying for {:?}", due.elapsed()))
+            });
+        }
     }
 
     /// Lets an operation of the offset store run, and looks after each poll whether it wrote. On one thread nobody
@@ -77,7 +99,8 @@ impl Watched {
     }
 
     fn failed(&self, error: &BackendError) {
-        self.world.model().store_failed(self.life, error.kind());
+        let (kind, record) = (error.kind(), self.world.record());
+        self.check(failure(kind), None, |model| model.store_failed(self.life, kind, record.as_deref()));
     }
 }
 
@@ -103,15 +126,15 @@ impl OffsetStore for WatchedStore {
     async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError> {
         let (watched, life) = (&self.watched, self.watched.life);
         watched.check("loads", None, |model| model.calls(life).and_then(|()| model.lives[life].loads()));
-        watched.world.travel().await;
+        watched.travel().await;
         let loaded = watched.writing(self.store.load()).await;
-        let record = watched.world.record();
-        watched.world.travel().await;
+        let (record, edits) = (watched.world.record(), watched.world.model().edits);
+        watched.travel().await;
         match &loaded {
             Ok(checkpoint) => {
                 let stored = checkpoint.as_ref().map(|checkpoint| checkpoint.id.ms);
                 let record = record.as_deref().and_then(Record::parse);
-                watched.check("loaded", stored, |model| model.loaded(life, stored, record));
+                watched.check("loaded", stored, |model| model.loaded(life, stored, record, edits));
             }
             Err(error) => watched.failed(error),
         }
@@ -119,11 +142,11 @@ impl OffsetStore for WatchedStore {
     }
 
     async fn commit(&mut self, checkpoint: Checkpoint) -> Result<(), BackendError> {
-        let (watched, life, id) = (&self.watched, self.watched.life, checkpoint.id.ms);
+        let (watched, life, id) = (&self.watched, self.watched.life, number(checkpoint.id));
         watched.check("commits", Some(id), |model| model.calls(life).and_then(|()| model.commits(life, id)));
-        watched.world.travel().await;
+        watched.travel().await;
         let committed = watched.writing(self.store.commit(checkpoint)).await;
-        watched.world.travel().await;
+        watched.travel().await;
         match &committed {
             Ok(()) => watched.check("committed", Some(id), |model| {
                 model.lives[life].commit_done(id);
@@ -139,11 +162,12 @@ impl OffsetStore for WatchedStore {
         watched.check("verifies", None, |model| {
             model.calls(life).and_then(|()| model.lives[life].calls_store())
         });
-        watched.world.travel().await;
+        watched.travel().await;
         let verified = self.store.verify().await;
-        watched.world.travel().await;
-        if let Err(error) = &verified {
-            watched.failed(error);
+        watched.travel().await;
+        match &verified {
+            Ok(()) => watched.world.model().lives[life].store_answered(),
+            Err(error) => watched.failed(error),
         }
         verified
     }
@@ -162,7 +186,7 @@ impl WatchedSource {
         &self,
         what: &'static str,
         number: Option<u64>,
-        act: impl FnOnce(&mut crate::run::Run, &std::collections::BTreeSet<u64>) -> Checked,
+        act: impl FnOnce(&mut Run, &BTreeSet<u64>) -> Checked,
     ) {
         let life = self.watched.life;
         self.watched.check(what, number, |model| {
@@ -192,7 +216,7 @@ impl WatchedSource {
     }
 
     async fn look(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
-        if let Some((finding, resume)) = self.finding(after.id.ms) {
+        if let Some((finding, resume)) = self.finding(number(after.id)) {
             return Ok(Read::Found { finding, resume: Checkpoint::at(EntryId::new(resume, 0)) });
         }
         self.source.read(after, limit, wait).await
@@ -202,11 +226,11 @@ impl WatchedSource {
 #[async_trait]
 impl Source for WatchedSource {
     async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
-        let from = after.id.ms;
+        let from = number(after.id);
         self.check("reads after", Some(from), |run, deleted| run.reads(from, deleted));
-        self.watched.world.travel().await;
+        self.watched.travel().await;
         let read = self.look(after, limit, wait).await;
-        self.watched.world.travel().await;
+        self.watched.travel().await;
         match &read {
             Ok(Read::Batch(batch)) => {
                 let ids: Vec<u64> = batch.entries().iter().map(|entry| entry.id().ms).collect();
@@ -223,14 +247,17 @@ impl Source for WatchedSource {
                 });
             }
             Ok(_) => {}
-            Err(error) => self.failed("read failed", error.kind(), crate::run::Run::read_failed),
+            Err(error) => self.check("read failed", None, |run, _| {
+                run.read_failed(error.kind());
+                Ok(())
+            }),
         }
         read
     }
 
     async fn tail(&mut self) -> Result<EntryId, BackendError> {
         let life = self.watched.life;
-        self.watched.world.travel().await;
+        self.watched.travel().await;
         let tail = self.source.tail().await;
         match &tail {
             Ok(id) => {
@@ -242,22 +269,28 @@ impl Source for WatchedSource {
     }
 
     async fn presence(&mut self, id: EntryId) -> Result<Presence, BackendError> {
-        self.check("looks for", Some(id.ms), |run, _| run.looks());
-        self.watched.world.travel().await;
+        self.check("looks for", Some(id.ms), |run, _| run.in_hand.as_mut().map_or(Ok(()), InHand::looks));
+        self.watched.travel().await;
         let presence = self.source.presence(id).await;
-        self.watched.world.travel().await;
-        if let Err(error) = &presence {
-            self.failed("look failed", error.kind(), |run, _| run.look_failed());
-        }
+        self.watched.travel().await;
+        let what = match &presence {
+            Ok(Presence::Present) => "sees it there",
+            Ok(Presence::Deleted) => "sees it deleted",
+            Ok(Presence::Trimmed) => "sees it trimmed",
+            Ok(Presence::Unclear) => "sees that it is gone",
+            Err(_) => "cannot look",
+        };
+        self.check(what, Some(id.ms), |run, _| {
+            if let Some(in_hand) = &mut run.in_hand {
+                in_hand.is_told(&presence);
+            }
+            Ok(())
+        });
         presence
     }
 }
 
-impl WatchedSource {
-    fn failed(&self, what: &'static str, kind: ErrorKind, learn: fn(&mut crate::run::Run, ErrorKind)) {
-        self.check(what, None, |run, _| {
-            learn(run, kind);
-            Ok(())
-        });
-    }
+/// The number of an entry. A position between two entries is none that anybody has given.
+fn number(id: EntryId) -> u64 {
+    if id.seq == 0 { id.ms } else { u64::MAX }
 }

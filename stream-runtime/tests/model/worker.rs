@@ -8,10 +8,11 @@ use stream_runtime::{
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
 use crate::chance::Chance;
 use crate::handler::RandomHandler;
+use crate::model::Model;
 use crate::watched::Watched;
 use crate::world::{CONSUMER, STREAM, World};
 
@@ -65,7 +66,8 @@ impl Worker {
         let life = self.life;
         let mut model = self.world.model();
         model.note(Some(life), "is asked to end", None);
-        model.lives[life].stop_asked = Some(Instant::now());
+        let Model { lives, deleted, .. } = &mut *model;
+        lives[life].asked_to_stop(self.drain_timeout, deleted);
         drop(model);
         self.shutdown.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap().unwrap();
@@ -80,11 +82,13 @@ impl Worker {
 
     /// Ends it as a crash would.
     pub(crate) async fn crash(mut self) {
-        self.task.abort();
-        let _aborted = (&mut self.task).await;
         let mut model = self.world.model();
         model.note(Some(self.life), "crashed", None);
-        model.lives[self.life].ended = true;
+        model.lives[self.life].killed = true;
+        drop(model);
+        self.task.abort();
+        let _aborted = (&mut self.task).await;
+        self.world.model().lives[self.life].ended = true;
     }
 }
 

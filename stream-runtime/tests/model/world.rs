@@ -1,11 +1,9 @@
 //! What all workers of one history share: the backend, and the model that watches it.
 
-use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stream_runtime::testing::{Fault, MemoryBackend, Operation};
-use tokio::time::sleep;
 
 use crate::chance::Chance;
 use crate::model::Model;
@@ -39,18 +37,8 @@ impl World {
         self.model().broken.is_some()
     }
 
-    /// The network: often quick, at times slow. Where a rule was broken the world stands still.
-    pub(crate) async fn travel(&self) {
-        if self.is_broken() {
-            pending::<()>().await;
-        }
-        let delay = self.draw_delay();
-        if !delay.is_zero() {
-            sleep(delay).await;
-        }
-    }
-
-    fn draw_delay(&self) -> Duration {
+    /// The network: often quick, at times slow.
+    pub(crate) fn draw_delay(&self) -> Duration {
         let mut model = self.model();
         if model.calm {
             return Duration::ZERO;
@@ -72,7 +60,11 @@ impl World {
     pub(crate) fn put_fault(&self, operation: Operation, fault: Fault) {
         self.memory.set_fault(operation, Some(fault));
         self.faults().push(operation);
-        self.model().note(None, fault_name(operation, fault), None);
+        let mut model = self.model();
+        if let Fault::Error(kind) = fault {
+            model.scripted.push(kind);
+        }
+        model.note(None, fault_name(operation, fault), None);
     }
 
     /// Takes off the oldest fault.
