@@ -9,7 +9,7 @@ use stream_runtime::testing::RedisServer;
 use stream_runtime::{Advance, StartAt};
 use tokio::task::JoinSet;
 
-use crate::support::{OFFSET, STREAM, Worker, add, consumer_config, ids, redis_url, run};
+use crate::support::{OFFSET, STREAM, Worker, add, consumer_config, ids, patient, run};
 
 /// The commands that the README names.
 const COMMANDS: [&str; 8] =
@@ -57,7 +57,8 @@ async fn each_right_of_the_smallest_acl_is_needed() {
 
 /// Claims, reads, commits, goes on after a restart, finds the end of the stream, and asks after a held entry.
 async fn live(server: &RedisServer, connection: &mut MultiplexedConnection) {
-    let redis = redis_url(&format!("redis://worker:word@127.0.0.1:{}", server.port()));
+    let mut redis = patient(server.port());
+    redis.url = format!("redis://worker:word@127.0.0.1:{}", server.port()).parse().unwrap();
     add(connection, 1..=20).await;
     let worker = Worker::start(redis.clone());
     worker.has_handled(&ids(1..=20)).await;

@@ -12,8 +12,8 @@ use crate::support::{
 
 #[tokio::test]
 async fn a_server_that_loads_its_data_is_waited_for() {
-    // It takes 2 ms to load a key, and answers in between.
-    let slow = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"];
+    // It takes 5 ms to load a key, and answers in between.
+    let slow = ["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"];
     let mut server = RedisServer::with_args(slow).await;
     let mut connection = server.connection().await;
     let proxy = Proxy::to(server.port()).await;
@@ -25,14 +25,21 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     proxy.dark(true);
     add(&mut connection, 21..=40).await;
     let mut fillers = redis::pipe();
-    for key in 0..1_000 {
+    for key in 0..4_000 {
         fillers.set(format!("filler:{key}"), "x".repeat(100)).ignore();
     }
     fillers.query_async::<()>(&mut connection).await.unwrap();
     run(&mut connection, "SAVE").await;
     server.stop();
     proxy.dark(false);
-    tokio::join!(server.restart(), worker.fails_by("LOADING"));
+    let url = server.url();
+    let seen = async {
+        worker.fails_by("LOADING").await;
+        let client = redis::Client::open(url).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        run(&mut connection, "CONFIG SET key-load-delay 0").await;
+    };
+    tokio::join!(server.restart(), seen);
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
 }

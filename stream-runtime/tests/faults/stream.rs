@@ -4,18 +4,17 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use stream_runtime::EntryId;
-use stream_runtime::redis::RedisConfig;
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Fault, STREAM, Worker, add, calls, ids, redis_at, run};
+use crate::support::{Fault, STREAM, Worker, add, calls, ids, patient, run};
 
 #[tokio::test]
 async fn a_stream_deleted_while_it_is_waited_for_is_read_when_it_is_back() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     add(&mut connection, 1..=20).await;
     worker.has_handled(&ids(1..=20)).await;
 
@@ -39,7 +38,7 @@ async fn empty_replies_that_are_no_timeouts_are_no_errors_and_no_spin() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     add(&mut connection, 1..=20).await;
     worker.has_handled(&ids(1..=20)).await;
 
@@ -62,13 +61,6 @@ async fn empty_replies_that_are_no_timeouts_are_no_errors_and_no_spin() {
     proxy.pass();
     worker.has_handled(&ids(1..=40)).await;
     fault.was_calm();
-}
-
-/// Time for what takes its time.
-fn patient(port: u16) -> RedisConfig {
-    let mut config = redis_at(port);
-    config.response_timeout = Duration::from_secs(30);
-    config
 }
 
 #[tokio::test]
@@ -111,7 +103,7 @@ async fn the_last_ids_there_are_are_handled_and_the_worker_then_waits() {
     for id in &expected {
         add_entry(&mut connection, &id.to_string(), &[("a", b"b")]).await;
     }
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     worker.has_handled(&expected).await;
     let started = Instant::now();
     worker.until("two block timeouts have passed", |_| started.elapsed() > Duration::from_millis(500)).await;
@@ -120,7 +112,7 @@ async fn the_last_ids_there_are_are_handled_and_the_worker_then_waits() {
 
     // And the stored offset is one to start from.
     drop(worker);
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     worker.has_committed(expected.last().copied()).await;
     assert_eq!(worker.handled(), []);
     fault.was_calm();
@@ -142,7 +134,7 @@ async fn a_server_older_than_7_is_read_and_committed_to() {
     let proxy = Proxy::to(server.port()).await;
     proxy.rule(as_redis_6);
     let fault = Fault::begins(&proxy);
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     add(&mut connection, 1..=20).await;
     worker.has_handled(&ids(1..=20)).await;
     add(&mut connection, 21..=40).await;

@@ -38,6 +38,14 @@ pub(crate) fn redis_url(url: &str) -> RedisConfig {
     config
 }
 
+/// Settings for tests in which nothing may fail, also on a crowded machine.
+pub(crate) fn patient(port: u16) -> RedisConfig {
+    let mut config = redis_at(port);
+    config.connect_timeout = DEADLINE;
+    config.response_timeout = DEADLINE;
+    config
+}
+
 pub(crate) fn consumer_config() -> ConsumerConfig {
     let mut config = ConsumerConfig::default();
     config.block_timeout = Duration::from_millis(200);

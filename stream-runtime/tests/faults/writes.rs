@@ -3,14 +3,14 @@
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Fault, OFFSET, Worker, add, add_and, ids, redis_at, run};
+use crate::support::{Fault, OFFSET, Worker, add, add_and, ids, patient, redis_at, run};
 
 #[tokio::test]
 async fn a_server_out_of_memory_still_takes_commits() {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     let fault = Fault::begins(&proxy);
     add_and(&mut connection, 1..=100, "CONFIG SET maxmemory 1").await;
     let error = redis::cmd("SET").arg("a").arg("b").query_async::<()>(&mut connection).await.unwrap_err();
@@ -21,7 +21,7 @@ async fn a_server_out_of_memory_still_takes_commits() {
     // Also where the claim and the script are new to it.
     drop(worker);
     run(&mut connection, "SCRIPT FLUSH").await;
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(patient(proxy.port));
     worker.has_committed(ids([100]).pop()).await;
     assert_eq!(worker.status().last_error, None);
     run(&mut connection, "CONFIG SET maxmemory 0").await;
