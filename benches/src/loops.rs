@@ -5,6 +5,8 @@ mod client;
 
 use crate::contest::{Contender, Job};
 
+pub(crate) use client::Reply;
+
 /// The least that a client must do: walks replies on a plain socket, and commits once a batch.
 pub const WALKERS: [Contender; 2] = [
     Contender {

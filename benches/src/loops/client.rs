@@ -11,7 +11,7 @@ use crate::contest::Job;
 
 /// Streams, their entries, their fields: tuples, since the crate's own type makes a map of each entry, which takes a
 /// quarter longer and loses the order.
-type Reply = Vec<(String, Vec<(String, Vec<(String, Vec<u8>)>)>)>;
+pub(crate) type Reply = Vec<(String, Vec<(String, Vec<(String, Vec<u8>)>)>)>;
 
 /// Reads 500 at a time, and commits once a batch.
 pub(super) fn batches(job: &Job) -> anyhow::Result<()> {
