@@ -1,4 +1,4 @@
-//! The default stack, layer by layer, and the loop around it on the memory backend.
+//! The default stack, layer by layer, and the loop around it on a backend in memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::backlog::{self, STREAM};
 use crate::ours::{NoOp, Typed};
 use crate::ports;
 use crate::progress::Progress;
+use crate::round_trips::RoundTrips;
 
 /// How many entries one drain of the memory backend delivers.
 pub const LOOP_ENTRIES: u64 = 20_000;
@@ -116,7 +117,7 @@ impl Loop {
             Handling::Typed => consumer(Typed(Arc::clone(&progress))),
             Handling::GmEvents => consumer(ports::gmevents(Arc::clone(&progress))),
         };
-        let runtime = Runtime::new(self.backend.clone()).consumer(consumer);
+        let runtime = Runtime::new(RoundTrips(self.backend.clone())).consumer(consumer);
         let started = Instant::now();
         runtime.run(progress.finished()).await?;
         let elapsed = started.elapsed();

@@ -16,6 +16,8 @@ pub mod ours;
 mod ports;
 pub mod progress;
 pub mod report;
+mod round_trips;
+pub mod scale;
 pub mod stats;
 pub mod usage;
 pub mod wire;

@@ -104,7 +104,7 @@ fn reason(name: &str) -> &'static str {
         "box" => "the future, erased, since your layers may stand here",
         "box of the whole" => "the future, erased, for the loop",
         "loop, no-op" => {
-            "those of the stack; what is beyond them is of a batch or a commit: the memory backend's page, the record"
+            "those of the stack; what is beyond them is of a batch or of a commit, shared by the entries of it"
         }
         "loop, five fields decoded" => "as above: the fields are borrowed from the entry",
         "loop, gmevents" => "the event's strings and statistics, and a future for each port that is called",
