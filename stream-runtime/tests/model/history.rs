@@ -67,10 +67,7 @@ impl History {
             self.world.take_fault_off();
         }
         self.mend_record();
-        let mut model = self.world.model();
-        model.note(None, "all is well again", None);
-        (model.calm, model.finding) = (true, None);
-        drop(model);
+        self.world.calm_down();
         self.handle_all().await?;
         // Time enough for the last waits, and for each worker to look whether it is still the one.
         self.pass(Duration::from_secs(45)).await?;

@@ -63,15 +63,29 @@ impl Worker {
 
     /// Ends it as a service would.
     pub(crate) async fn stop(mut self) {
-        let life = self.life;
-        let mut model = self.world.model();
-        model.note(Some(life), "is asked to end", None);
-        let Model { lives, deleted, .. } = &mut *model;
-        lives[life].asked_to_stop(self.drain_timeout, deleted);
-        drop(model);
+        self.note_stop();
         self.shutdown.take().unwrap().send(()).unwrap();
         (&mut self.task).await.unwrap().unwrap();
-        let status = self.handle.status().remove(0);
+        self.note_stopped();
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn crash(mut self) {
+        self.note_crash();
+        self.task.abort();
+        let _aborted = (&mut self.task).await;
+        self.world.model().lives[self.life].ended = true;
+    }
+
+    fn note_stop(&self) {
+        let mut model = self.world.model();
+        model.note(Some(self.life), "is asked to end", None);
+        let Model { lives, deleted, .. } = &mut *model;
+        lives[self.life].asked_to_stop(self.drain_timeout, deleted);
+    }
+
+    fn note_stopped(&self) {
+        let (life, status) = (self.life, self.handle.status().remove(0));
         let mut model = self.world.model();
         for _ in 0..status.counts.deleted {
             model.note(Some(life), "passed a deleted entry", None);
@@ -80,15 +94,10 @@ impl Worker {
         model.check(life, "ended", None, |model| model.lives[life].stopped(self.drain_timeout, offset));
     }
 
-    /// Ends it as a crash would.
-    pub(crate) async fn crash(mut self) {
+    fn note_crash(&self) {
         let mut model = self.world.model();
         model.note(Some(self.life), "crashed", None);
         model.lives[self.life].killed = true;
-        drop(model);
-        self.task.abort();
-        let _aborted = (&mut self.task).await;
-        self.world.model().lives[self.life].ended = true;
     }
 }
 
