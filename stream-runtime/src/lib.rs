@@ -83,6 +83,8 @@ pub mod embedded;
 mod entry;
 mod handler;
 pub mod middleware;
+// For the backends of ours.
+#[cfg(any(feature = "redis", feature = "embedded", feature = "testing"))]
 mod offsets;
 mod outcome;
 #[cfg(feature = "redis")]
