@@ -13,8 +13,13 @@
 //! A consumer's offset is one string, at the key `<offset_key_prefix><consumer>`, that never expires. It is
 //! written by a small script, so that of two workers on one consumer only the last to start can write.
 //!
-//! An ACL user needs `XREAD`, `GET`, `SET`, `EVAL` and `EVALSHA`, and `XINFO` and `XRANGE` to see that a held
-//! entry was deleted. `INFO` tells whether the server may evict offsets; without it nothing can be said.
+//! A stream is followed by its ids, its counters and the digests of a few entries, so that it is noticed when it was
+//! trimmed before it was read, deleted and made anew, or rolled back by a failover: see
+//! [`Finding`](crate::Finding). Servers before Redis 7 do not count, and not all of it is noticed; a warning says so.
+//!
+//! An ACL user needs `XREAD`, `GET`, `SET`, `EVAL` and `EVALSHA`, and `XINFO` and `XRANGE` to follow a stream and to
+//! see that a held entry was deleted. `INFO` tells whether the server may evict offsets, and whether it is a replica,
+//! which is not judged; without it nothing can be said.
 //! `XREVRANGE` stands in for `XINFO` where a consumer starts at the latest entry.
 
 mod config;

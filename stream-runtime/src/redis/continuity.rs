@@ -97,6 +97,14 @@ impl Continuity {
         let Some(now) = look(link, &self.stream, &history.questions(), history, said).await? else {
             return Ok(None);
         };
+        if history.is_unsure(&now) {
+            tracing::warn!(
+                stream = &*self.stream,
+                after = %history.id(),
+                "the entry to go on after was trimmed: how many after it were as well is not known, for it was \
+                 stored as no more than an id"
+            );
+        }
         let finding = match history.judge(&now) {
             Ok(None) => return Ok(None),
             Ok(Some(finding)) => finding,

@@ -41,7 +41,7 @@ type Class = (ErrorKind, Connection);
 /// *Transient*: back off, go on. *Configuration*: be loud and unready, try slowly. Errors of a connection that
 /// breaks, of a reply that does not come or is none, are not in it: they all are [`NO_REPLY`].
 #[rustfmt::skip]
-const TABLE: [(Says, Class); 30] = [
+const TABLE: [(Says, Class); 31] = [
     // The server is there, but not ready.
     (Code("LOADING"),      (Transient, Keep)), // it reads its data from disk
     (Code("BUSY"),         (Transient, Keep)), // a script, somebody's, runs too long
@@ -64,6 +64,7 @@ const TABLE: [(Says, Class); 30] = [
     (Code("NOPERM"),       (Configuration, Keep)), // the user's ACL
     (Text("can't run this command"),                    (Configuration, Keep)), // NOPERM, met by a script
     (Text("can't access at least one of the keys"),     (Configuration, Keep)), // NOPERM, met by a script
+    (Text("ACL failure in script"),                     (Configuration, Keep)), // the same, as Valkey says it
     (Client(redis::ErrorKind::AuthenticationFailed),    (Configuration, Renew)), // as NOAUTH and WRONGPASS
     // It is not the server, or not the key, that somebody meant.
     (Code("WRONGTYPE"),    (Configuration, Keep)), // the key is no stream, or no offset
@@ -86,11 +87,12 @@ const OTHER_CODE: Class = (Transient, Keep);
 const NO_REPLY: Class = (Transient, Renew);
 
 /// What hides a command, in the words of an `ERR`.
-const HIDDEN_TEXTS: [&str; 4] = [
+const HIDDEN_TEXTS: [&str; 5] = [
     "unknown command",
     "unknown subcommand",
     "can't run this command",
     "can't access at least one of the keys",
+    "ACL failure in script",
 ];
 
 /// The error of `doing` something, as the loop sees it.
@@ -221,6 +223,7 @@ mod tests {
             "ERR unknown command 'EVALSHA'",
             "ERR DB index is out of range",
             "ERR The user executing the script can't run this command or subcommand script: 98e4",
+            "ERR ACL failure in script: User worker has no permissions to run the 'xinfo|stream' command",
         ] {
             assert_eq!(kind(&server_error(line)), ErrorKind::Configuration, "{line}");
         }

@@ -13,6 +13,9 @@ use crate::support::{LIMIT, after, backend, backend_at, batch, config, fake_serv
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(30);
 
+/// What a check of a stream that is not there is told.
+const NO_STREAM: &str = "-ERR no such key\r\n";
+
 const ONE: &str = "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n";
 
 /// A server that takes connections and answers all that comes first on each with these bytes, slowly.
@@ -27,6 +30,9 @@ async fn slow_server(answer: &'static [u8]) -> u16 {
                 let _ = socket.read(&mut [0; 1024]).await;
                 let _ = socket.write_all(b"+OK\r\n").await;
             }
+            // The check before the first read.
+            let _ = socket.read(&mut [0; 4096]).await;
+            let _ = socket.write_all(NO_STREAM.as_bytes()).await;
             let _ = socket.read(&mut [0; 1024]).await;
             for byte in answer {
                 let _ = socket.write_all(&[*byte]).await;
@@ -57,6 +63,7 @@ async fn an_odd_reply_costs_the_connection_and_no_more() {
     let replies = Arc::new(Mutex::new(vec![ONE, "*1\r\n$1\r\nx\r\n"]));
     let port = fake_server(move |command| match command[0].as_str() {
         "XREAD" => replies.lock().unwrap().pop().map(str::to_owned),
+        "EVALSHA" => Some(NO_STREAM.to_owned()),
         _ => Some("+OK\r\n".to_owned()),
     })
     .await;
@@ -129,6 +136,7 @@ async fn a_server_that_knows_no_users_is_given_the_password_alone() {
         let reply = match (command[0].as_str(), command.len()) {
             ("AUTH", 3) => "-ERR wrong number of arguments for 'auth' command\r\n",
             ("XREAD", _) => ONE,
+            ("EVALSHA", _) => NO_STREAM,
             _ => "+OK\r\n",
         };
         Some(reply.to_owned())
@@ -162,6 +170,7 @@ async fn what_comes_late_or_unasked_is_not_taken_for_the_next_reply() {
         ("XREAD", Some("0-0")) => Some(format!("{ONE}>2\r\n+invalidate\r\n*-1\r\n")),
         ("XREAD", Some("1-0")) => Some(ONE.replace("1-0", "2-0")),
         ("XREAD", _) => None,
+        ("EVALSHA", _) => Some(NO_STREAM.to_owned()),
         _ => Some("+OK\r\n".to_owned()),
     })
     .await;

@@ -108,6 +108,12 @@ impl History {
         ids
     }
 
+    /// Whether nobody can say if something was lost: all that is known is an id, and the stream was trimmed beyond it.
+    pub(super) fn is_unsure(&self, now: &Snapshot) -> bool {
+        let is_bare = self.known.seen.is_none() && self.at.content == Content::Unknown;
+        is_bare && self.last_read.is_none() && now.is_cut_beyond(self.at.id) && now.last > self.at.id
+    }
+
     /// Judges the stream by a snapshot with the answers. `Ok` brings what was lost.
     pub(super) fn judge(&mut self, now: &Snapshot) -> Result<Option<Finding>, Broken> {
         self.look_at_last_read();
@@ -186,8 +192,8 @@ impl History {
         let mut known = (*self.known).clone();
         let removed_before = match known.seen {
             Some(seen) => seen.removed,
-            // Nobody looked before: a start at the beginning passes over what is gone already.
-            None if self.at.id == EntryId::ZERO => Some(0),
+            // Nobody looked before: it may be that what is gone was never read.
+            None if now.is_cut_beyond(self.at.id) => Some(0),
             None => now.counts.map(|counts| counts.removed),
         };
         if let Some(counts) = now.counts {

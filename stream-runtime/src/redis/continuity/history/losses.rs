@@ -4,7 +4,6 @@ use super::super::known::Seen;
 use super::super::snapshot::{Counts, Snapshot};
 use super::{Broken, History};
 use crate::backend::Finding;
-use crate::entry::EntryId;
 
 /// How many entries were lost, and what is known after.
 pub(super) struct Account {
@@ -97,10 +96,7 @@ impl History {
             Some(Seen { removed: Some(before), .. }) if now.is_cut_beyond(known.settled) => {
                 (counts.removed - before).saturating_sub(self.read_and_gone(now).unwrap_or(0))
             }
-            // The first look: a consumer that starts at the beginning starts at what there is.
-            None if self.at.id != EntryId::ZERO && now.is_cut_beyond(self.at.id) && now.last > self.at.id => {
-                counts.removed
-            }
+            // The first look has nothing to compare with.
             _ => 0,
         };
         Account { lost, count, settled: true }
