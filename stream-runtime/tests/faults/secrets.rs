@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::child::{is_child, run_again};
-use crate::support::{Worker, add, consumer_config, ids, redis_url, run};
+use crate::support::{Worker, add, connect, consumer_config, ids, redis_url, run};
 
 /// As it is, and as it is written in a URL.
 const PASSWORD: [&str; 2] = ["hid/den word", "hid%2Fden%20word"];
@@ -77,8 +77,7 @@ fn slip_of_configuration() -> String {
 
 async fn worker_with_the_right_password(config: RedisConfig) {
     show(&config);
-    let client = redis::Client::open(format!("redis://127.0.0.1:{}", port_of(&config))).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&format!("redis://127.0.0.1:{}", port_of(&config))).await;
     redis::cmd("AUTH").arg(PASSWORD[0]).query_async::<()>(&mut connection).await.unwrap();
     run(&mut connection, "FLUSHALL").await;
     add(&mut connection, 1..=20).await;

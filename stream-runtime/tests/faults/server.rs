@@ -7,7 +7,7 @@ use stream_runtime::{EntryId, StartAt};
 
 use crate::proxy::Proxy;
 use crate::support::{
-    Fault, Worker, add, add_and, calls, consumer_config, ids, last_error, redis_at, redis_url, run,
+    Fault, Worker, add, add_and, calls, connect, consumer_config, ids, last_error, redis_at, redis_url, run,
 };
 
 #[tokio::test]
@@ -35,8 +35,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     let url = server.url();
     let seen = async {
         worker.fails_by("LOADING").await;
-        let client = redis::Client::open(url).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = connect(&url).await;
         run(&mut connection, "CONFIG SET key-load-delay 0").await;
     };
     tokio::join!(server.restart(), seen);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redis::Value;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Value};
 use stream_runtime::redis::{RedisBackend, RedisConfig};
 use stream_runtime::{
     Advance, Consumer, ConsumerConfig, ConsumerState, ConsumerStatus, Entry, EntryId, Hold, Outcome, Runtime,
@@ -146,6 +146,18 @@ impl Worker {
         assert_eq!(self.handled(), expected);
     }
 
+    /// The same, where entries may come again: but never before those that come before them.
+    pub(crate) async fn has_handled_again(&self, expected: &[EntryId]) {
+        self.has_committed(expected.last().copied()).await;
+        let mut first_times = Vec::new();
+        for id in self.handled() {
+            if !first_times.contains(&id) {
+                first_times.push(id);
+            }
+        }
+        assert_eq!(first_times, expected);
+    }
+
     /// Until it works, and its offset is this one.
     pub(crate) async fn has_committed(&self, offset: Option<EntryId>) {
         self.until(&format!("it is well, and its offset is {offset:?}"), |status| {
@@ -189,6 +201,13 @@ impl<'proxy> Fault<'proxy> {
 
 pub(crate) fn ids(ms: impl IntoIterator<Item = u64>) -> Vec<EntryId> {
     ms.into_iter().map(|ms| EntryId::new(ms, 0)).collect()
+}
+
+/// A connection that waits for as long as it takes.
+pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
+    let settings = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let client = redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection_with_config(&settings).await.unwrap()
 }
 
 /// Appends entries of these ids at once.
