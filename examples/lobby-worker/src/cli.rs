@@ -31,7 +31,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "DIR", conflicts_with = "redis")]
     data: Option<PathBuf>,
 
-    /// Run on this server: redis://[user:password@]host[:port][/database], or rediss:// for TLS.
+    /// Run on this server: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
     // Any text is taken here: an error of clap's would show it.
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
