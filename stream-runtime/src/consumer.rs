@@ -132,12 +132,13 @@ impl Worker {
 
     /// Claims the consumer and finds out where to start, for as long as it takes.
     async fn open(&self, store: &mut dyn OffsetStore, trouble: &mut Trouble) -> Result<Checkpoint, End> {
+        let mut latest = None;
         loop {
             let mut shutdown = self.shutdown.clone();
             let opened = tokio::select! {
                 biased;
                 _ = shutdown.requested() => return Err(End::Drain),
-                opened = self.try_open(store) => opened,
+                opened = self.try_open(store, &mut latest) => opened,
             };
             let delay = match opened {
                 Ok(checkpoint) => {
@@ -155,13 +156,17 @@ impl Worker {
         }
     }
 
-    async fn try_open(&self, store: &mut dyn OffsetStore) -> Result<Checkpoint, BackendError> {
+    async fn try_open(
+        &self,
+        store: &mut dyn OffsetStore,
+        latest: &mut Option<EntryId>,
+    ) -> Result<Checkpoint, BackendError> {
         let (checkpoint, found) = match store.load().await? {
             Some(checkpoint) => {
                 self.status.committed(checkpoint.id);
                 (checkpoint, "stored offset")
             }
-            None => (self.first_checkpoint(store).await?, "no stored offset"),
+            None => (self.first_checkpoint(store, latest).await?, "no stored offset"),
         };
         tracing::info!(
             target: "stream_runtime",
@@ -174,8 +179,13 @@ impl Worker {
         Ok(checkpoint)
     }
 
-    /// Where to start without a stored offset. Committed at once: the next start must not decide anew.
-    async fn first_checkpoint(&self, store: &mut dyn OffsetStore) -> Result<Checkpoint, BackendError> {
+    /// Where to start without a stored offset. Committed at once: the next start must not decide anew. `latest` is
+    /// what that was found to be: while its commit fails, entries that are added come after it.
+    async fn first_checkpoint(
+        &self,
+        store: &mut dyn OffsetStore,
+        latest: &mut Option<EntryId>,
+    ) -> Result<Checkpoint, BackendError> {
         if let Some(id) = self.status.offset() {
             // It was there when we wrote it. Going on from what we know loses nothing; starting over might.
             tracing::error!(
@@ -191,7 +201,11 @@ impl Worker {
             StartAt::Beginning => Ok(Checkpoint::at(EntryId::ZERO)),
             StartAt::After(id) => self.commit_first(store, id).await,
             StartAt::Latest => {
-                let tail = self.backend.source(&self.consumer.stream).tail().await?;
+                let tail = match *latest {
+                    Some(tail) => tail,
+                    None => self.backend.source(&self.consumer.stream).tail().await?,
+                };
+                *latest = Some(tail);
                 self.commit_first(store, tail).await
             }
         }

@@ -176,6 +176,24 @@ async fn latest_starts_behind_what_is_there_and_is_decided_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn latest_stays_what_it_was_found_to_be_while_its_commit_fails() {
+    let (backend, script) = (backlog(3), Script::new());
+    let mut config = config();
+    config.start = StartAt::Latest;
+    backend.set_fault(Operation::Inspect, Some(Fault::Hang));
+    let _running = start(backend.clone(), config, script.clone());
+    until("it is claimed", || backend.record("c").is_some()).await;
+    backend.set_fault(Operation::Commit, Some(Fault::Error(ErrorKind::Transient)));
+    backend.set_fault(Operation::Inspect, None);
+    within(Duration::from_secs(60)).await;
+    backend.append(STREAM, [("n", "4")]);
+    within(Duration::from_secs(60)).await;
+    backend.set_fault(Operation::Commit, None);
+    until("what came meanwhile is handled", || backend.offset("c") == Some(id(4))).await;
+    assert_eq!(script.delivered(), ids([4]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn latest_of_an_empty_stream_is_known_also_when_its_record_vanishes() {
     let (backend, script) = (backlog(0), Script::new().on(1, [Do::Hang]));
     let mut config = config();
