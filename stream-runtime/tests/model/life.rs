@@ -18,6 +18,8 @@ pub(crate) struct Life {
     pub(crate) runs: usize,
     /// Between a load that found no offset and the first read.
     opening: bool,
+    /// What `latest` was resolved to.
+    tail: Option<u64>,
     /// What the worker knows to be durable.
     known: Option<u64>,
     /// The owner that its records name; the same in all its claims.
@@ -50,6 +52,7 @@ impl Life {
             run: None,
             runs: 0,
             opening: false,
+            tail: None,
             known: None,
             owner: None,
             epoch: None,
@@ -112,14 +115,16 @@ impl Life {
         let start = self.known.or(match self.config.start {
             StartAt::Beginning => Some(0),
             StartAt::After(id) => Some(id.ms),
-            StartAt::Latest => None,
+            StartAt::Latest => self.tail,
         });
         self.runs += 1;
         self.run = start.map(|start| Run::new(self.config.clone(), start));
     }
 
-    /// Rule 6: `latest` is resolved where no offset is stored.
+    /// Rule 6: `latest` is resolved where no offset is stored, and once.
     pub(crate) fn asked_tail(&mut self, tail: u64) -> Checked {
+        rule!(self.tail.is_none(), "asks for the tail a second time");
+        self.tail = Some(tail);
         rule!(self.opening && self.run.is_none(), "asks for the tail although it has an offset");
         self.run = Some(Run::new(self.config.clone(), tail));
         Ok(())

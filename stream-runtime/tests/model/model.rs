@@ -150,9 +150,10 @@ impl Model {
         rule!(self.lives[life].owns(new), "writes over another worker's claim");
         let (from, to) = (old.and_then(|old| old.id).unwrap_or(0), new.id.unwrap_or(0));
         let worker = &self.lives[life];
-        let Some(run) = &worker.run else { return Err(format!("commits {to} before it loaded")) };
-        let starts = worker.is_opening() && to == run.start();
-        rule!(late || starts || run.is_forward(from, to), "commits {to} over {from}: that is backward");
+        let run = worker.run.as_ref();
+        let starts = worker.is_opening() && run.is_some_and(|run| to == run.start());
+        let forward = run.is_some_and(|run| run.is_forward(from, to));
+        rule!(late || starts || forward, "commits {to} over {from}: that is backward");
         self.nothing_is_passed_over(to)
     }
 
