@@ -53,8 +53,8 @@ impl InHand {
             began: now,
             held: Vec::new(),
             not_before: None,
-            look_from: now + LOOK_EVERY,
-            look_until: now + LOOK_EVERY + SLACK,
+            look_from: now,
+            look_until: now,
             looking: false,
             looked: None,
             seen_deleted: false,
@@ -82,9 +82,9 @@ impl InHand {
             rule!(wait >= config.hold_backoff.min, "delivered {id} again {wait:?} after a hold");
         }
         let held_at = self.held.last().copied().unwrap_or(self.began);
-        // Within the stack a retry waits for a second at most; what is longer is the loop's.
-        let in_stack = if burst > 1 { Duration::from_secs(1) } else { Duration::ZERO };
-        let late = self.look_until.max(held_at + in_stack + SLACK);
+        // With retries it was in the stack for a while, and not held yet: each waits for a second at most.
+        let in_stack = (config.handler_timeout + Duration::from_secs(1)) * config.retry.retries;
+        let late = self.look_until.max(held_at + SLACK) + in_stack;
         rule!(self.looking || !is_past(late), "did not look for {id} while it was held");
         (self.running, self.began, self.looking) = (true, Instant::now(), false);
         Ok(())
@@ -93,6 +93,9 @@ impl InHand {
     pub(crate) fn ended(&mut self, retry_after: Option<Duration>) {
         let now = Instant::now();
         self.running = false;
+        if self.held.is_empty() {
+            (self.look_from, self.look_until) = (now + LOOK_EVERY, now + LOOK_EVERY + SLACK);
+        }
         self.held.push(now);
         self.not_before = retry_after.map(|wait| now + wait);
     }
