@@ -235,7 +235,7 @@ pub trait OffsetStore: Send {
     /// Claims the consumer and returns its checkpoint, `None` when it never committed one.
     ///
     /// The first call takes the claim from whoever holds it. A later call takes it from nobody: it reads the
-    /// record again, and fails with [`ErrorKind::Superseded`] when another worker has claimed it since.
+    /// record again, writes it again where it is gone, and fails with [`ErrorKind::Superseded`] when another worker has claimed it since.
     async fn load(&mut self) -> Result<Option<Checkpoint>, BackendError>;
 
     /// Makes the checkpoint durable. It need not be after the one before: a finding may lead back.

@@ -116,11 +116,13 @@ impl<R: Register> Offsets<R> {
         Self { register, owner, ours: None }
     }
 
-    /// The claim that takes the place of `found`.
+    /// The claim that takes the place of `found`. Where our own record is gone, it goes on from what that said: its
+    /// mark tells whether the stream is gone as well.
     fn claim_over(&self, found: Option<&Record>) -> Record {
         let found_epoch = found.map_or(0, |found| found.epoch);
         let last_epoch = self.ours.as_ref().map_or(found_epoch, |ours| ours.epoch.max(found_epoch));
-        let (id, mark) = found.map_or((None, None), |found| (found.id, found.mark.clone()));
+        let last = found.or(self.ours.as_ref());
+        let (id, mark) = last.map_or((None, None), |last| (last.id, last.mark.clone()));
         Record { epoch: last_epoch.saturating_add(1), owner: self.owner, id, mark }
     }
 

@@ -98,9 +98,13 @@ impl Trouble {
                 target: "stream_runtime", consumer, stream, work, failures, ?delay, err,
                 "backend failed; trying again",
             ),
-            ErrorKind::Configuration | ErrorKind::Conflict | ErrorKind::Superseded => tracing::error!(
+            ErrorKind::Configuration => tracing::error!(
                 target: "stream_runtime", consumer, stream, work, failures, ?delay, err,
                 "backend refuses; trying again slowly, but somebody has to change something",
+            ),
+            ErrorKind::Conflict | ErrorKind::Superseded => tracing::error!(
+                target: "stream_runtime", consumer, stream, work, failures, ?delay, err,
+                "the stored offset was changed by somebody else; loading it again",
             ),
         }
     }

@@ -196,3 +196,20 @@ async fn a_mark_is_stored_with_its_checkpoint_and_survives_a_claim() {
     let checkpoint = shared.store().load().await.unwrap().unwrap();
     assert_eq!(checkpoint.mark.unwrap().text(checkpoint.id), "seen 5");
 }
+
+#[tokio::test]
+async fn a_record_that_vanished_is_written_again_with_its_mark() {
+    let shared = Shared::default();
+    let mut store = shared.store();
+    loaded(&mut store).await;
+    let mark = Mark::new(|id| format!("seen {}", id.ms));
+    store.commit(Checkpoint { id: EntryId::new(5, 0), mark: Some(mark) }).await.unwrap();
+    *shared.text.lock().unwrap() = None;
+    assert_eq!(kind(store.verify().await), ErrorKind::Conflict);
+    let checkpoint = store.load().await.unwrap().unwrap();
+    assert_eq!(
+        (checkpoint.id, checkpoint.mark.unwrap().text(checkpoint.id)),
+        (EntryId::new(5, 0), "seen 5".into())
+    );
+    assert_eq!(shared.text(), format!("1 2 {:016x} 5-0 seen 5", store.owner));
+}
