@@ -273,6 +273,16 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// The kind in one word, for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Configuration => "configuration",
+            Self::Conflict => "conflict",
+            Self::Superseded => "superseded",
+        }
+    }
+
     /// Whether the same call may work later.
     pub(crate) fn can_be_retried(self) -> bool {
         matches!(self, Self::Transient | Self::Configuration)

@@ -91,6 +91,7 @@ impl Committer {
         committed: impl Fn(EntryId),
     ) -> Result<(), Option<BackendError>> {
         self.verify_due = false;
+        self.pause = None;
         while self.uncommitted > 0 {
             match timeout_at(deadline, self.step()).await {
                 Ok(Ok(id)) => committed(id),

@@ -10,7 +10,7 @@ mod session;
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant, sleep};
 use tower::{BoxError, Layer, Service};
 
 use self::session::{End, Session};
@@ -24,8 +24,8 @@ use crate::handler::Handler;
 use crate::outcome::Advance;
 use crate::shutdown::Shutdown;
 use crate::stack::{Boxed, Recipe};
-use crate::status::{ConsumerState, StatusCell};
-use crate::trouble::{Trouble, Work};
+use crate::status::{ConsumerState, StatusCell, Work};
+use crate::trouble::Trouble;
 
 /// A name, a stream, a handler and its settings.
 ///
@@ -95,6 +95,9 @@ impl fmt::Debug for Consumer {
     }
 }
 
+/// A session that lasted so long was well: the next reload starts with a short wait again.
+const STEADY: Duration = Duration::from_secs(60);
+
 /// Runs one consumer.
 pub(crate) struct Worker {
     pub(crate) consumer: Consumer,
@@ -111,21 +114,29 @@ impl Worker {
         let Consumer { name, stream, config, recipe } = &self.consumer;
         let mut stack = recipe.build(name, stream, config, &self.clock, &self.jitter);
         let mut store = self.backend.offsets(&self.consumer.name);
-        let mut opening = Trouble::new(Work::Open, Arc::clone(&self.status), self.jitter.clone());
+        let trouble = || Trouble::new(Work::Open, Arc::clone(&self.status), self.jitter.clone());
+        let (mut opening, mut reloading) = (trouble(), trouble());
+        report::describe();
         loop {
-            self.status.turn_to(ConsumerState::Starting);
+            self.status.starting();
             let checkpoint = match self.open(store.as_mut(), &mut opening).await {
                 Ok(checkpoint) => checkpoint,
                 Err(end) => return self.end(end).await,
             };
+            let began = Instant::now();
             let mut session = Session::start(self, store, checkpoint);
             let end = session.run(&mut stack).await;
             if let End::Drain = end {
                 self.flush(&mut session).await;
             }
-            let last_store = session.into_store();
+            let last_store = session.into_store().await;
             let End::Reload(error) = end else { return self.end(end).await };
-            sleep(opening.happened(&error)).await;
+            if began.elapsed() > STEADY {
+                reloading = trouble();
+            }
+            if let Err(end) = self.pause(reloading.happened(&error)).await {
+                return self.end(end).await;
+            }
             store = last_store.unwrap_or_else(|| self.backend.offsets(&self.consumer.name));
         }
     }
@@ -148,11 +159,17 @@ impl Worker {
                 Err(error) if error.kind() == ErrorKind::Superseded => return Err(End::Superseded(error)),
                 Err(error) => trouble.happened(&error),
             };
-            tokio::select! {
-                biased;
-                _ = shutdown.requested() => return Err(End::Drain),
-                () = sleep(delay) => {}
-            }
+            self.pause(delay).await?;
+        }
+    }
+
+    /// Waits before another try, unless it is time to end.
+    async fn pause(&self, delay: Duration) -> Result<(), End> {
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            biased;
+            _ = shutdown.requested() => Err(End::Drain),
+            () = sleep(delay) => Ok(()),
         }
     }
 

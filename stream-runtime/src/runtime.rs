@@ -22,6 +22,9 @@ use crate::status::{ConsumerStatus, StatusCell};
 /// After a consumer's task panicked: how long until it is started again.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
+/// As long as it takes: time can't be added to without end.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 86_400);
+
 /// What a consumer gets beyond the drain timeout to say how it ended.
 const CUT_OFF_AFTER: Duration = Duration::from_millis(500);
 
@@ -210,9 +213,15 @@ impl Crew {
 
     /// Ends the consumers. One that does not end in its time is cut off, and said.
     async fn drain(mut self, trigger: &Trigger, drain_timeout: Duration) {
-        let deadline = Instant::now() + drain_timeout;
+        let deadline = Instant::now() + drain_timeout.min(LONGEST_DRAIN);
         trigger.trigger(deadline);
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        let all_ended = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(target: "stream_runtime", err = %error, "a consumer's task ended unexpectedly");
+                }
+            }
+        };
         if timeout_at(deadline + CUT_OFF_AFTER, all_ended).await.is_err() {
             tracing::error!(target: "stream_runtime", left = self.tasks.len(), "consumers did not end in time: cut off");
             self.tasks.shutdown().await;

@@ -8,7 +8,6 @@ use crate::backend::{BackendError, Finding};
 use crate::clock::Clock;
 use crate::entry::EntryId;
 use crate::outcome::Advance;
-use crate::trouble::Work;
 
 /// A consumer as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +131,36 @@ pub struct LastError {
     pub message: String,
 }
 
+/// A part of a consumer's work that can fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Finding out where to start.
+    Open,
+    /// Reading entries.
+    Read,
+    /// Committing offsets.
+    Commit,
+    /// Looking whether a held entry still exists.
+    Inspect,
+}
+
+impl Work {
+    /// Whether the consumer gets nowhere without it. Not being able to ask after a held entry only means that it
+    /// can't be skipped by deleting it.
+    fn is_vital(self) -> bool {
+        self != Self::Inspect
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Commit => "commit",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
 /// Where a consumer writes its status, and handles read it.
 pub(crate) struct StatusCell {
     consumer: Arc<str>,
@@ -190,6 +219,12 @@ impl StatusCell {
             last_error: state.last_error.clone(),
             last_gap: state.last_gap.clone(),
         }
+    }
+
+    /// The consumer starts, or starts again from its stored offset: what failed before is over.
+    pub(crate) fn starting(&self) {
+        self.turn_to(ConsumerState::Starting);
+        self.lock().troubles.clear();
     }
 
     /// The consumer turns to something else; the entry in hand, if there was one, is given up.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::counter;
+
 use crate::backend::{BackendError, ErrorKind};
 use crate::backoff::{Backoff, Jitter};
-use crate::status::StatusCell;
+use crate::status::{StatusCell, Work};
 
 /// The waits after an error that may pass by itself.
 const TRANSIENT: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
@@ -13,35 +15,7 @@ const TRANSIENT: Backoff = Backoff { min: Duration::from_millis(100), max: Durat
 /// The waits after an error that passes only when somebody changes something.
 const CONFIGURATION: Backoff = Backoff { min: Duration::from_secs(5), max: Duration::from_secs(30) };
 
-/// A part of a consumer's work that can fail by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Finding out where to start.
-    Open,
-    /// Reading entries.
-    Read,
-    /// Committing offsets.
-    Commit,
-    /// Looking whether a held entry still exists.
-    Inspect,
-}
-
-impl Work {
-    /// Whether the consumer gets nowhere without it. Not being able to ask after a held entry only means that it
-    /// can't be skipped by deleting it.
-    pub(crate) fn is_vital(self) -> bool {
-        self != Self::Inspect
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Commit => "commit",
-            Self::Inspect => "inspect",
-        }
-    }
-}
+pub(crate) const FAILURES: &str = "stream_runtime_failures_total";
 
 /// The failures in a row of one kind of work.
 pub(crate) struct Trouble {
@@ -65,6 +39,7 @@ impl Trouble {
         let delay = backoff.delay(self.failures, &self.jitter);
         self.failures += 1;
         self.status.trouble(self.work, error);
+        self.count(error);
         self.log(error, delay);
         delay
     }
@@ -84,6 +59,17 @@ impl Trouble {
             "works again",
         );
         self.failures = 0;
+    }
+
+    fn count(&self, error: &BackendError) {
+        counter!(
+            FAILURES,
+            "consumer" => self.status.consumer().to_owned(),
+            "stream" => self.status.stream().to_owned(),
+            "work" => self.work.as_str(),
+            "kind" => error.kind().as_str(),
+        )
+        .increment(1);
     }
 
     /// The 1st, 2nd, 4th, 8th … failure in a row: an outage is seen and does not fill the log.

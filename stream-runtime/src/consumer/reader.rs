@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::backend::{Batch, Checkpoint, Finding, Limit, Read, Source};
+use crate::backend::{Batch, Checkpoint, Finding, Limit, Mark, Read, Source};
 use crate::config::ConsumerConfig;
 use crate::trouble::Trouble;
+
+const FIRST_WAIT: Duration = Duration::from_millis(1);
 
 /// What the reader tells the loop.
 pub(super) enum Arrival {
@@ -41,11 +43,20 @@ impl Reader {
         Self { source, after, limit, wait: config.block_timeout, trouble }
     }
 
-    /// Reads until the loop is gone. The channel has one place, and it is reserved before the read: so at most two
+    /// A mark may hold the batch that it came with. While nothing comes, its text is all that is needed.
+    fn let_go_of_the_page(&mut self) {
+        let id = self.after.id;
+        self.after.mark = self.after.mark.take().map(|mark| Mark::stored(mark.text(id)));
+    }
+
+    /// Reads until the loop is gone. The first read hardly waits: it tells whether there is a backlog. The channel has one place, and it is reserved before the read: so at most two
     /// batches are in memory, the one that is handled and the one that waits.
     pub(super) async fn run(mut self, arrivals: mpsc::Sender<Arrival>) {
+        let mut wait = FIRST_WAIT.min(self.wait);
         while let Ok(place) = arrivals.reserve().await {
-            match self.source.read(&self.after, self.limit, self.wait).await {
+            let read = self.source.read(&self.after, self.limit, wait).await;
+            wait = self.wait;
+            match read {
                 Ok(Read::Batch(batch)) => {
                     self.trouble.over();
                     self.after = batch.end();
@@ -53,6 +64,7 @@ impl Reader {
                 }
                 Ok(Read::Idle) => {
                     self.trouble.over();
+                    self.let_go_of_the_page();
                     place.send(Arrival::Idle);
                 }
                 Ok(Read::Found { finding, resume }) => {

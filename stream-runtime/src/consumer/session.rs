@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -20,11 +21,14 @@ use crate::entry::{Entry, EntryId};
 use crate::outcome::{Advance, Hold, Outcome};
 use crate::shutdown::Shutdown;
 use crate::stack::Stack;
-use crate::status::ConsumerState;
-use crate::trouble::{Trouble, Work};
+use crate::status::{ConsumerState, Work};
+use crate::trouble::Trouble;
 
 /// How often the runtime looks whether a held entry still exists and the consumer is still ours.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// After so long without an entry the consumer has caught up. Less is the pause between two batches.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Why a session ends.
 pub(super) enum End {
@@ -50,14 +54,16 @@ pub(super) struct Session<'worker> {
     worker: &'worker Worker,
     shutdown: Shutdown,
     arrivals: mpsc::Receiver<Arrival>,
+    /// Whether the reader has answered yet.
+    has_read: bool,
     pub(super) committer: Committer,
     /// Answers questions while the reader blocks.
     inspector: Box<dyn Source>,
     inspect_trouble: Trouble,
     backoff: Backoff,
     jitter: Jitter,
-    /// Ends the reader with the session.
-    _reader: JoinSet<()>,
+    /// Of one task: it ends with the session.
+    reader: JoinSet<()>,
 }
 
 impl<'worker> Session<'worker> {
@@ -72,17 +78,19 @@ impl<'worker> Session<'worker> {
             worker,
             shutdown: worker.shutdown.clone(),
             arrivals,
+            has_read: false,
             committer: Committer::new(store, config.max_uncommitted, trouble(Work::Commit)),
             inspector: worker.backend.source(&worker.consumer.stream),
             inspect_trouble: trouble(Work::Inspect),
             backoff: config.hold_backoff.into(),
             jitter: worker.jitter.clone(),
-            _reader: reader,
+            reader,
         }
     }
 
-    /// The store again, for the next session. `None` when a commit is in flight.
-    pub(super) fn into_store(self) -> Option<Box<dyn OffsetStore>> {
+    /// Ends the reader, and gives the store back for the next session. `None` when a commit is in flight.
+    pub(super) async fn into_store(mut self) -> Option<Box<dyn OffsetStore>> {
+        self.reader.shutdown().await;
         self.committer.into_store()
     }
 
@@ -101,24 +109,34 @@ impl<'worker> Session<'worker> {
 
     /// The next entries. While there are none, commits go on.
     async fn next_batch(&mut self, stack: &Stack) -> Result<Batch, End> {
-        if self.arrivals.is_empty() {
-            self.worker.status.turn_to(ConsumerState::Idle);
-            stack.idle();
-        }
+        let mut quiet = pin!(sleep(QUIET));
         loop {
             tokio::select! {
                 biased;
                 _ = self.shutdown.requested() => return Err(End::Drain),
                 committed = self.committer.step() => self.worker.status.committed(committed?),
                 arrival = self.arrivals.recv() => match arrival {
-                    Some(Arrival::Batch(batch)) => return Ok(batch),
-                    // Nobody commits while nothing comes: the moment to see whether we are still the one.
-                    Some(Arrival::Idle) => self.committer.verify(),
+                    Some(Arrival::Batch(batch)) => {
+                        self.has_read = true;
+                        return Ok(batch);
+                    }
+                    Some(Arrival::Idle) => {
+                        self.has_read = true;
+                        self.turn_idle(stack);
+                        // Nobody commits while nothing comes: the moment to see whether we are still the one.
+                        self.committer.verify();
+                    }
                     Some(Arrival::Found { finding, resume }) => self.found(finding, resume).await?,
                     None => return Err(reader_died()),
                 },
+                () = &mut quiet, if self.has_read && !quiet.is_elapsed() => self.turn_idle(stack),
             }
         }
+    }
+
+    fn turn_idle(&self, stack: &Stack) {
+        self.worker.status.turn_to(ConsumerState::Idle);
+        stack.idle();
     }
 
     /// The stream lost entries before they were read. All that came before the finding is settled.
@@ -140,6 +158,8 @@ impl<'worker> Session<'worker> {
                 biased;
                 _ = self.shutdown.requested() => return Err(End::Drain),
                 committed = self.committer.step() => self.worker.status.committed(committed?),
+                // Somebody may start another worker, or write an offset by hand.
+                () = sleep(LOOK_EVERY) => self.committer.verify(),
             }
         }
     }
@@ -148,6 +168,8 @@ impl<'worker> Session<'worker> {
         // There is a place for the next batch now: lets the reader ask for it before this one is handled.
         yield_now().await;
         for entry in batch.entries() {
+            // A handler that never waits must not keep its thread from all others.
+            consume_budget().await;
             self.room_for_another().await?;
             self.deliver(stack, entry).await?;
             self.committer.settle(batch.checkpoint(entry));
@@ -210,6 +232,7 @@ impl<'worker> Session<'worker> {
 
     /// Calls the stack once, while commits go on. At shutdown the entry in hand may finish in the time there is.
     async fn call(&mut self, stack: &mut Stack, delivery: Delivery) -> Result<Outcome<Advance, Hold>, End> {
+        let id = delivery.entry.id();
         let mut delivered = pin!(stack.deliver(delivery));
         let mut out_of_time = pin!(out_of_time(&self.shutdown));
         loop {
@@ -217,7 +240,10 @@ impl<'worker> Session<'worker> {
                 biased;
                 outcome = &mut delivered => return Ok(outcome),
                 committed = self.committer.step() => self.worker.status.committed(committed?),
-                () = &mut out_of_time => return Err(End::Drain),
+                () = &mut out_of_time => {
+                    report::cut_off(&self.worker.status, id);
+                    return Err(End::Drain);
+                }
             }
         }
     }

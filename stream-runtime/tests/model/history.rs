@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stream_runtime::testing::{Fault, Operation};
-use stream_runtime::{EntryId, ErrorKind, Finding};
+use stream_runtime::{ConsumerState, EntryId, ErrorKind, Finding};
 use tokio::time::sleep;
 
 use crate::chance::Chance;
@@ -76,8 +76,10 @@ impl History {
         self.pass(Duration::from_secs(10)).await?;
         for worker in &self.workers {
             let is_owner = self.world.model().is_owner(worker.life, self.world.record().as_deref());
-            if is_owner == worker.has_given_up() {
-                let state = worker.state();
+            let state = worker.state();
+            let is_well =
+                matches!(state, ConsumerState::Idle | ConsumerState::Handling | ConsumerState::Held);
+            if is_owner == worker.has_given_up() || is_owner != is_well {
                 return self.broken(format!("worker {}: is owner: {is_owner}, state: {state}", worker.life));
             }
         }

@@ -85,10 +85,14 @@ impl Life {
         Ok(())
     }
 
-    /// Rule 9: after a failure, a rest.
+    /// Rule 9: after a failure, a rest. A shutdown may cut it short once: there is little time to commit.
     pub(crate) fn calls_store(&mut self) -> Checked {
         self.acts()?;
-        rule!(rested(self.store_rests_until), "calls the offset store again at once after a failure");
+        let is_flush = self.stop.as_mut().is_some_and(|stop| !std::mem::replace(&mut stop.flushes, true));
+        rule!(
+            is_flush || rested(self.store_rests_until),
+            "calls the offset store again at once after a failure"
+        );
         (self.store_is_busy, self.store_called) = (true, Some(Instant::now()));
         Ok(())
     }
@@ -155,11 +159,14 @@ impl Life {
         self.may_load |= kind == ErrorKind::Conflict || self.opening || self.run.is_none();
     }
 
-    /// Rule 3: a claim takes the offset as it is, with a new epoch, and only the first one takes it from another.
+    /// Rule 3: a claim takes the offset as it is, with a new epoch, and only the first one takes it from another. Where
+    /// the record is gone, it goes on from what the worker wrote last.
     pub(crate) fn claims(&mut self, before: Option<Record>, after: Record) -> Checked {
-        let (epoch, id) = before.map_or((0, None), |before| (before.epoch, before.id));
+        let (epoch, id) = before.map_or((0, self.known), |before| (before.epoch, before.id));
+        // A new store does not know what an old one wrote.
+        let forgets = before.is_none() && after.id.is_none();
         rule!(after.epoch > epoch, "claims with epoch {}, where {epoch} is stored", after.epoch);
-        rule!(after.id == id, "claims with offset {:?}, where {id:?} is stored", after.id);
+        rule!(after.id == id || forgets, "claims with offset {:?}, where {id:?} is stored", after.id);
         if let (Some(ours), Some(before)) = (self.epoch, before) {
             let newer = Some(before.owner) != self.owner && before.epoch >= ours;
             rule!(!newer, "claims again from a worker that claimed after it");
@@ -176,7 +183,7 @@ impl Life {
         let is_open = self.opening || self.may_load || self.superseded;
         let quiet = !is_open && self.run.as_ref().is_some_and(|run| run.is_quiet(deleted));
         let asked = Instant::now();
-        self.stop = Some(Stop { asked, until: asked + drain, quiet });
+        self.stop = Some(Stop { asked, until: asked + drain, quiet, flushes: false });
     }
 
     /// Rules 3, 5 and 8: when the handler may be called.
@@ -238,4 +245,6 @@ pub(crate) struct Stop {
     until: Instant,
     /// Nothing was under way then: there is nothing to wait for.
     quiet: bool,
+    /// The store was called since.
+    flushes: bool,
 }
