@@ -107,7 +107,7 @@ fn entries(contender: &Contender, options: &Options) -> u64 {
 /// Where it drains: a stream of its own for those that are slow, so that all drain whole streams.
 fn stream_of(contender: &Contender, stream: &str, options: &Options) -> String {
     let entries = entries(contender, options);
-    if entries < options.entries { format!("{stream}:{entries}") } else { stream.to_owned() }
+    if entries < options.entries { format!("first-{entries}-of-{stream}") } else { stream.to_owned() }
 }
 
 fn fill(

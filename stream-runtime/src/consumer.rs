@@ -196,7 +196,8 @@ impl Worker {
         Ok(checkpoint)
     }
 
-    /// Where to start without a stored offset. Committed at once: the next start must not decide anew. `latest` is
+    /// Where to start without a stored offset. What is not the beginning is committed at once: the next start must not
+    /// decide anew. `latest` is
     /// what that was found to be: while its commit fails, entries that are added come after it.
     async fn first_checkpoint(
         &self,

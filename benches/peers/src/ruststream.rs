@@ -22,7 +22,7 @@ pub const CONTENDERS: [Contender; 3] = [
         slow: false,
         prepare: group::prepare,
         run: |job| {
-            let app = service().with_broker(broker(job), |b| {
+            let app = RustStream::new(info()).with_broker_codec(broker(job), Blind, |b| {
                 b.include(batch.batch(nonzero!(500)));
             });
             drain(job, app)
@@ -34,7 +34,7 @@ pub const CONTENDERS: [Contender; 3] = [
         slow: false,
         prepare: group::prepare,
         run: |job| {
-            let app = service().with_broker(broker(job), |b| {
+            let app = RustStream::new(info()).with_broker_codec(broker(job), Blind, |b| {
                 b.include(batch.batch(nonzero!(500)).pipeline());
             });
             drain(job, app)
@@ -46,7 +46,7 @@ pub const CONTENDERS: [Contender; 3] = [
         slow: false,
         prepare: group::prepare,
         run: |job| {
-            let app = service().with_broker(broker(job), |b| {
+            let app = RustStream::new(info()).with_broker_codec(broker(job), Blind, |b| {
                 b.include(single.pipeline());
             });
             drain(job, app)
@@ -68,20 +68,20 @@ fn one() {
 #[derive(Deserialize)]
 struct Nothing;
 
-#[subscriber(RedisStream::new(STREAM).group(group::NAME).codec(Blind))]
+#[subscriber(RedisStream::new(STREAM).group(group::NAME))]
 async fn batch(entries: &[Nothing]) -> HandlerOutcome {
     entries.iter().for_each(|_| one());
     HandlerOutcome::ack()
 }
 
-#[subscriber(RedisStream::new(STREAM).group(group::NAME).codec(Blind))]
+#[subscriber(RedisStream::new(STREAM).group(group::NAME))]
 async fn single(_: &Nothing) -> HandlerOutcome {
     one();
     HandlerOutcome::ack()
 }
 
-fn service() -> RustStream {
-    RustStream::new(AppInfo::new("peers", "0.1.0"))
+fn info() -> AppInfo {
+    AppInfo::new("peers", "0.1.0")
 }
 
 fn broker(job: &Job) -> RedisBroker {

@@ -88,6 +88,9 @@ fn trouble(status: &ConsumerStatus) -> Option<String> {
         let (id, deliveries, cause) = (held.id, held.deliveries, &held.cause);
         return Some(format!("held entry {id} after {deliveries} deliveries: {cause}"));
     }
+    if let Some(gap) = &status.last_gap {
+        return Some(format!("gap in the stream: {}", gap.finding));
+    }
     match status.state {
         ConsumerState::Failing | ConsumerState::Superseded => {
             let error = status.last_error.as_ref().map_or("", |error| &error.message);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use gmevents::GmEventsHandler;
@@ -97,6 +98,8 @@ fn consumers(stores: &Stores, streams: &Streams, configs: Consumers) -> (Consume
 fn serve_metrics(address: SocketAddr) -> anyhow::Result<()> {
     PrometheusBuilder::new()
         .with_http_listener(address)
+        // Histograms keep every observation until then.
+        .upkeep_timeout(Duration::from_secs(1))
         .install()
         .with_context(|| format!("--metrics-addr {address}: it can't be served there; choose a free port"))?;
     info!("metrics are at http://{address}/metrics");

@@ -99,6 +99,7 @@ impl Continuity {
         };
         if history.is_unsure(&now) {
             tracing::warn!(
+                target: "stream_runtime",
                 stream = &*self.stream,
                 after = %history.id(),
                 "the entry to go on after was trimmed: how many after it were as well is not known, for it was \
@@ -166,6 +167,7 @@ impl Said {
     fn denied(&self, error: &RedisError) {
         if self.is_new() {
             tracing::warn!(
+                target: "stream_runtime",
                 err = errors::text(error),
                 "streams cannot be checked: it will not be noticed when one is trimmed before it is read, made anew \
                  or rolled back; allow EVAL, EVALSHA, XINFO and XRANGE"
@@ -176,6 +178,7 @@ impl Said {
     fn uncounted(&self) {
         if self.is_new() {
             tracing::warn!(
+                target: "stream_runtime",
                 "the server is older than Redis 7: it will not be noticed when a stream is trimmed before it is \
                  read, nor always when it is made anew or rolled back"
             );

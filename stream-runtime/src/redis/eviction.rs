@@ -30,6 +30,7 @@ pub(super) async fn warn(server: &Server) {
     }
     match evicting_policy(server).await {
         Ok(Some(policy)) if server.eviction_warning.first_time() => tracing::warn!(
+            target: "stream_runtime",
             policy,
             "the server may evict offsets: their consumers would start again; use another maxmemory-policy"
         ),
@@ -58,9 +59,9 @@ async fn evicting_policy(server: &Server) -> Result<Option<String>, BackendError
             let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
             Ok(policy.filter(|policy| policy.starts_with("allkeys-")).map(str::to_owned))
         }
-        Err(error) if errors::is_denied(&error) => {
+        Err(error) if errors::is_hidden(&error) => {
             if server.eviction_warning.first_time() {
-                tracing::info!("INFO is denied: it cannot be told whether the server may evict offsets");
+                tracing::info!(target: "stream_runtime", "INFO is denied: it cannot be told whether the server may evict offsets");
             }
             Ok(None)
         }

@@ -140,7 +140,7 @@ impl Source for RedisSource {
                 .and_then(reply::id)
                 .map_err(|odd| self.odd_reply("find the end of", odd)),
             Err(error) if errors::is_missing_key(&error) => Ok(EntryId::ZERO),
-            Err(error) if errors::is_denied(&error) => self.last_entry().await,
+            Err(error) if errors::is_hidden(&error) => self.last_entry().await,
             Err(error) => Err(self.error("find the end of", &error)),
         }
     }

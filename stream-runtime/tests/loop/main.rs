@@ -1,4 +1,4 @@
-//! The loop on the memory backend, under paused time: what §4 of the delivery rules promises.
+//! The loop on the memory backend, under paused time: what is promised of delivery, commits, start and end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by failing")]
 

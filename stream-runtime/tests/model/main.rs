@@ -6,6 +6,21 @@
 //! are stopped, killed, started again, and started twice. At each call, each delivery and each write of the record
 //! the model says whether the rules allow it. At the end all trouble is taken away, and everything must be handled.
 //!
+//! The rules, as the model's comments number them:
+//!
+//! 1. at least once, in the order of the stream, one entry at a time;
+//! 2. the committed offset never passes an entry that has not advanced, and never goes back but after a finding; a
+//!    commit names the record that it replaces;
+//! 3. starting claims the consumer, and a worker that was superseded does nothing more;
+//! 4. at most `max_uncommitted` handled entries are ahead of the durable offset;
+//! 5. a held entry comes again after a wait, until it advances or is deleted;
+//! 6. without a stored offset it starts as it was told, and `latest` is resolved once;
+//! 7. a panic or a timeout is a hold;
+//! 8. a shutdown lets the entry in hand finish in its time, commits, and ends;
+//! 9. after a failure of the backend, a rest;
+//! 10. while commits fail, handling pauses;
+//! 11. at most two batches wait.
+//!
 //! `MODEL_SEEDS=100000` plays so many histories, `MODEL_SEED=17` plays one and shows what happened in it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by failing")]
