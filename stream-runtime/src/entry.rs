@@ -72,7 +72,10 @@ impl Entry {
     ///
     /// A field's text becomes what the type asks for: a string, a number, a `bool` (`true` or `1`, `false` or
     /// `0`), an `Option` (`None` when the field is absent), a unit variant of an enum by its name, or bytes.
-    /// A struct may borrow from the entry (`&str`). Fields that the type does not name are passed over, and of
+    /// Anything else (a list, a struct within a field) is an error, and so is an empty text for an
+    /// `Option` of a number. Where serde itself buffers what it reads, for `tag`, `untagged` and `flatten`, it sees
+    /// text alone: numbers there need a `deserialize_with`. JSON in a field is decoded from
+    /// [`Fields::get`]. A struct may borrow from the entry (`&str`). Fields that the type does not name are passed over, and of
     /// a repeated field the last value counts.
     ///
     /// ```

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
@@ -38,6 +38,7 @@ pub struct Runtime {
     /// One sequence for all waits of all consumers.
     jitter: Jitter,
     consumers: Vec<(Consumer, Arc<StatusCell>)>,
+    handle: RuntimeHandle,
 }
 
 impl Runtime {
@@ -49,6 +50,7 @@ impl Runtime {
             clock: Clock::system(),
             jitter: Jitter::new(),
             consumers: Vec::new(),
+            handle: RuntimeHandle::default(),
         }
     }
 
@@ -66,6 +68,7 @@ impl Runtime {
         for (consumer, status) in &mut self.consumers {
             *status = status_of(consumer, &self.clock);
         }
+        self.handle.set(self.consumers.iter().map(|(_, status)| Arc::clone(status)).collect());
         self
     }
 
@@ -82,13 +85,14 @@ impl Runtime {
     #[must_use]
     pub fn consumer(mut self, consumer: Consumer) -> Self {
         let status = status_of(&consumer, &self.clock);
+        self.handle.add(Arc::clone(&status));
         self.consumers.push((consumer, status));
         self
     }
 
-    /// A handle that shows the consumers. To be taken when all of them are added.
+    /// A handle that shows the consumers, those that are added later too.
     pub fn handle(&self) -> RuntimeHandle {
-        RuntimeHandle { consumers: self.consumers.iter().map(|(_, status)| Arc::clone(status)).collect() }
+        self.handle.clone()
     }
 
     /// Runs the consumers until `shutdown` completes, then drains them: reading stops, each entry in hand may finish
@@ -230,15 +234,27 @@ impl Crew {
 }
 
 /// Shows the consumers of a runtime, also after it has ended. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct RuntimeHandle {
-    consumers: Arc<[Arc<StatusCell>]>,
+    consumers: Arc<Mutex<Vec<Arc<StatusCell>>>>,
 }
 
 impl RuntimeHandle {
     /// Each consumer as it stands now, in the order in which they were added.
     pub fn status(&self) -> Vec<ConsumerStatus> {
-        self.consumers.iter().map(|consumer| consumer.status()).collect()
+        self.lock().iter().map(|consumer| consumer.status()).collect()
+    }
+
+    fn add(&self, consumer: Arc<StatusCell>) {
+        self.lock().push(consumer);
+    }
+
+    fn set(&self, consumers: Vec<Arc<StatusCell>>) {
+        *self.lock() = consumers;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<StatusCell>>> {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct ConsumerStatus {
     pub state: ConsumerState,
     /// The committed offset: durable, and everything up to it has advanced. `None` before the first.
     pub offset: Option<EntryId>,
-    /// The age of the entry in hand, by its id and our clock; zero when caught up.
+    /// The age of the entry in hand, by its id and our clock, not a number of entries; zero when caught up.
     pub lag: Duration,
     /// What it did since it was started in this process.
     pub counts: Counts,
@@ -83,7 +83,7 @@ impl fmt::Display for ConsumerState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Entries that were handled.
+    /// Entries that the handler, or a layer around it, let pass as handled.
     pub handled: u64,
     /// Entries that the handler skipped as bad input.
     pub skipped: u64,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use stream_runtime::testing::{Fault, MemoryBackend, Operation};
 use stream_runtime::{
-    Backend, BackendError, Checkpoint, Consumer, ConsumerState, EntryId, ErrorKind, Limit, OffsetStore,
-    Presence, Read, Runtime, Source, async_trait,
+    Backend, BackendError, Checkpoint, Clock, Consumer, ConsumerState, EntryId, ErrorKind, Limit,
+    OffsetStore, Presence, Read, Runtime, Source, async_trait,
 };
 use tokio::time::{Instant, sleep};
 
@@ -161,6 +161,25 @@ async fn a_configuration_that_cannot_be_right_ends_the_run_at_once() {
         let error = runtime.run(std::future::pending()).await.unwrap_err();
         assert_eq!(error.to_string(), message);
     }
+}
+
+#[tokio::test]
+async fn a_handle_shows_consumers_that_are_added_after_it_was_taken() {
+    let runtime = Runtime::new(MemoryBackend::new());
+    let handle = runtime.handle();
+    let runtime = runtime.consumer(Consumer::new("c", STREAM, Script::new())).clock(Clock::system());
+    assert_eq!(handle.status().len(), 1);
+    drop(runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_long_hold_of_the_last_entry_the_consumer_is_idle_again() {
+    let (backend, script) = (backlog(1), Script::new().on(1, [Do::HoldFor(Duration::from_secs(60))]));
+    let running = start(backend.clone(), config(), script.clone());
+    until("it is held", || running.status().held.is_some()).await;
+    within(Duration::from_secs(65)).await;
+    let status = running.status();
+    assert_eq!((status.state, status.lag, status.held), (ConsumerState::Idle, Duration::ZERO, None));
 }
 
 /// A backend of one's own: the memory backend, with its reads counted.
