@@ -111,7 +111,7 @@ pub(super) fn is_stale(error: &RedisError) -> bool {
 }
 
 /// The user may not run the command.
-pub(super) fn is_denied(error: &RedisError) -> bool {
+fn is_denied(error: &RedisError) -> bool {
     error.kind() == ServerErrorKind::NoPerm.into()
 }
 

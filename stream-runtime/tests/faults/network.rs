@@ -6,7 +6,7 @@ use stream_runtime::testing::RedisServer;
 use tokio::sync::oneshot;
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Fault, OFFSET, Worker, add, consumer_config, ids, redis_at, run};
+use crate::support::{Fault, OFFSET, Worker, add, caught_up, consumer_config, ids, redis_at, run};
 
 #[tokio::test]
 async fn a_refused_connection_is_tried_again_until_the_server_is_back() {
@@ -87,12 +87,7 @@ fn cut(proxy: &Proxy, matching: fn(&[String]) -> bool, act: &Act) -> oneshot::Re
 
 #[tokio::test]
 async fn a_black_hole_is_noticed_and_what_arrives_late_from_it_does_no_harm() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     proxy.dark(true);

@@ -5,16 +5,11 @@
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::Proxy;
-use crate::support::{Fault, OFFSET, Worker, add, ids, last_error, redis_at, redis_url, run};
+use crate::support::{Fault, OFFSET, Worker, add, caught_up, ids, last_error, redis_at, redis_url, run};
 
 #[tokio::test]
 async fn a_stream_of_another_type_is_waited_for() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     run(&mut connection, "RENAME events away").await;
@@ -29,12 +24,7 @@ async fn a_stream_of_another_type_is_waited_for() {
 
 #[tokio::test]
 async fn an_offset_of_another_type_is_waited_for() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     run(&mut connection, &format!("RENAME {OFFSET} away")).await;
@@ -92,12 +82,7 @@ async fn a_right_that_only_the_commits_script_needs_is_waited_for() {
 
 #[tokio::test]
 async fn a_password_that_is_suddenly_needed_is_waited_for() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     run(&mut connection, "CONFIG SET requirepass word").await;
@@ -158,12 +143,7 @@ async fn a_stored_offset_that_is_no_id_is_waited_for_at_start() {
 
 #[tokio::test]
 async fn a_stored_offset_that_becomes_no_id_is_waited_for_and_not_written_over() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     run(&mut connection, &format!("COPY {OFFSET} away")).await;

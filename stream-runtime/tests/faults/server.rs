@@ -7,7 +7,8 @@ use stream_runtime::{EntryId, StartAt};
 
 use crate::proxy::Proxy;
 use crate::support::{
-    Fault, Worker, add, add_and, calls, connect, consumer_config, ids, last_error, redis_at, redis_url, run,
+    Fault, Worker, add, add_and, calls, caught_up, connect, consumer_config, ids, last_error, redis_at,
+    redis_url, run,
 };
 
 #[tokio::test]
@@ -147,12 +148,7 @@ async fn a_server_with_too_many_clients_is_waited_for() {
 
 #[tokio::test]
 async fn a_pause_of_the_server_is_given_up_and_waited_out() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     add_and(&mut connection, 21..=40, "CLIENT PAUSE 2000 ALL").await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
 use stream_runtime::redis::{RedisBackend, RedisConfig};
+use stream_runtime::testing::RedisServer;
 use stream_runtime::{
     Advance, Consumer, ConsumerConfig, ConsumerState, ConsumerStatus, Entry, EntryId, Hold, Outcome, Runtime,
     RuntimeHandle, handler_fn,
@@ -197,6 +198,17 @@ impl<'proxy> Fault<'proxy> {
         let calls = self.proxy.busiest_second(self.since);
         assert!(calls <= CALLS_PER_SECOND, "{calls} commands within a second");
     }
+}
+
+/// A server, a connection to it, and a worker behind a proxy that has handled the first twenty entries.
+pub(crate) async fn caught_up() -> (RedisServer, MultiplexedConnection, Proxy, Worker) {
+    let server = RedisServer::start().await;
+    let mut connection = server.connection().await;
+    let proxy = Proxy::to(server.port()).await;
+    let worker = Worker::start(redis_at(proxy.port));
+    add(&mut connection, 1..=20).await;
+    worker.has_handled(&ids(1..=20)).await;
+    (server, connection, proxy, worker)
 }
 
 pub(crate) fn ids(ms: impl IntoIterator<Item = u64>) -> Vec<EntryId> {

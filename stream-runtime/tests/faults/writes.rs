@@ -3,7 +3,7 @@
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Fault, OFFSET, Worker, add, add_and, ids, patient, redis_at, run};
+use crate::support::{Fault, OFFSET, Worker, add, add_and, caught_up, ids, patient, run};
 
 #[tokio::test]
 async fn a_server_out_of_memory_still_takes_commits() {
@@ -32,12 +32,7 @@ async fn a_server_out_of_memory_still_takes_commits() {
 
 #[tokio::test]
 async fn commits_refused_for_want_of_memory_pause_handling_while_reads_work() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     // As a server before 7 says it, which knows no scripts that may run all the same.
     let fault = Fault::begins(&proxy);
@@ -59,12 +54,7 @@ async fn commits_refused_for_want_of_memory_pause_handling_while_reads_work() {
 
 #[tokio::test]
 async fn commits_refused_for_want_of_replicas_pause_handling_while_reads_work() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up().await;
 
     let fault = Fault::begins(&proxy);
     add_and(&mut connection, 21..=60, "CONFIG SET min-replicas-to-write 1").await;
