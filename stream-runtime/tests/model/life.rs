@@ -88,11 +88,10 @@ impl Life {
     /// Rule 9: after a failure, a rest. A shutdown may cut it short once: there is little time to commit.
     pub(crate) fn calls_store(&mut self) -> Checked {
         self.acts()?;
-        let is_flush = self.stop.as_mut().is_some_and(|stop| !std::mem::replace(&mut stop.flushes, true));
-        rule!(
-            is_flush || rested(self.store_rests_until),
-            "calls the offset store again at once after a failure"
-        );
+        let is_rested = rested(self.store_rests_until);
+        let is_cut_short =
+            !is_rested && self.stop.as_mut().is_some_and(|stop| !std::mem::replace(&mut stop.flushes, true));
+        rule!(is_rested || is_cut_short, "calls the offset store again at once after a failure");
         (self.store_is_busy, self.store_called) = (true, Some(Instant::now()));
         Ok(())
     }
@@ -245,6 +244,6 @@ pub(crate) struct Stop {
     until: Instant,
     /// Nothing was under way then: there is nothing to wait for.
     quiet: bool,
-    /// The store was called since.
+    /// The store was called since, in the middle of a rest.
     flushes: bool,
 }
