@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
 use stream_runtime::middleware::{GuardLayer, MetricsLayer, RetryLayer, TimeoutLayer, TraceLayer};
-use stream_runtime::testing::MemoryBackend;
 use stream_runtime::{
-    Advance, Consumer, ConsumerConfig, Delivery, Entry, EntryId, Handler, HandlerService, Hold, Runtime,
+    Advance, Consumer, ConsumerConfig, Delivery, Entry, EntryId, Handler, HandlerService, Hold, PageBuilder,
+    Runtime,
 };
 use tower::util::BoxService;
 use tower::{Layer, Service, ServiceExt};
@@ -90,18 +90,18 @@ pub enum Handling {
 /// The loop on a backlog in memory.
 #[derive(Debug)]
 pub struct Loop {
-    backend: MemoryBackend,
+    backend: RoundTrips,
     handling: Handling,
 }
 
 impl Loop {
     /// With [`LOOP_ENTRIES`] entries.
     pub fn new(handling: Handling) -> Self {
-        let backend = MemoryBackend::new();
+        let mut page = PageBuilder::new(STREAM);
         for number in 0..LOOP_ENTRIES {
-            backend.append(STREAM, fields(number));
+            page.entry(EntryId::new(number + 1, 0), fields(number));
         }
-        Self { backend, handling }
+        Self { backend: RoundTrips::new(page.finish()), handling }
     }
 
     /// Runs a runtime from the first entry to the last, and tells how long that took.
@@ -110,18 +110,19 @@ impl Loop {
     ///
     /// The runtime does not start, or ends elsewhere.
     pub async fn drain(&self) -> anyhow::Result<Duration> {
-        self.backend.set_record(CONSUMER, None);
+        let offsets = self.backend.offsets();
+        offsets.set_record(CONSUMER, None);
         let progress = Arc::new(Progress::new(LOOP_ENTRIES));
         let consumer = match self.handling {
             Handling::NoOp => consumer(NoOp(Arc::clone(&progress))),
             Handling::Typed => consumer(Typed(Arc::clone(&progress))),
             Handling::GmEvents => consumer(ports::gmevents(Arc::clone(&progress))),
         };
-        let runtime = Runtime::new(RoundTrips(self.backend.clone())).consumer(consumer);
+        let runtime = Runtime::new(self.backend.clone()).consumer(consumer);
         let started = Instant::now();
         runtime.run(progress.finished()).await?;
         let elapsed = started.elapsed();
-        let offset = self.backend.offset(CONSUMER).ok_or_else(|| anyhow!("no offset"))?;
+        let offset = offsets.offset(CONSUMER).ok_or_else(|| anyhow!("no offset"))?;
         ensure!(offset.ms == LOOP_ENTRIES, "the offset is {offset}");
         Ok(elapsed)
     }

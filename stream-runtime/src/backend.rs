@@ -158,6 +158,11 @@ impl Batch {
         Checkpoint { id: entry.id(), mark: self.mark.clone() }
     }
 
+    /// The mark of all checkpoints at entries of this batch.
+    pub(crate) fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
+    }
+
     /// The checkpoint at the last entry: the next read goes on from here.
     pub fn end(&self) -> Checkpoint {
         let id = self.entries.last().map_or(EntryId::ZERO, Entry::id);
@@ -192,6 +197,14 @@ impl Checkpoint {
     /// A checkpoint at an id, without a mark.
     pub fn at(id: EntryId) -> Self {
         Self { id, mark: None }
+    }
+
+    /// Whether its mark is this one: the same, not only of the same text.
+    pub(crate) fn has_mark(&self, mark: Option<&Mark>) -> bool {
+        match (&self.mark, mark) {
+            (Some(Mark(ours)), Some(Mark(other))) => Arc::ptr_eq(ours, other),
+            (ours, other) => ours.is_none() && other.is_none(),
+        }
     }
 }
 

@@ -6,9 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
-use crate::backend::{BackendError, Checkpoint, OffsetStore};
+use crate::backend::{BackendError, Checkpoint, Mark, OffsetStore};
 use crate::entry::EntryId;
 use crate::trouble::Trouble;
+
+/// While entries are handled without a wait, the commit in flight is looked at once in so many entries: a look costs
+/// as much as a handler that does little.
+const LOOK_EVERY: usize = 16;
 
 /// Makes the offset durable behind the handling.
 ///
@@ -52,10 +56,19 @@ impl Committer {
         }
     }
 
-    /// The entry at this checkpoint has advanced.
-    pub(crate) fn settle(&mut self, checkpoint: Checkpoint) {
-        self.next = Some(checkpoint);
+    /// The entry with this id has advanced; `mark` is that of its batch.
+    pub(crate) fn settle(&mut self, id: EntryId, mark: Option<&Mark>) {
+        match &mut self.next {
+            // All but the first of a batch: nothing to count references of.
+            Some(next) if next.has_mark(mark) => next.id = id,
+            next => *next = Some(Checkpoint { id, mark: mark.cloned() }),
+        }
         self.uncommitted += 1;
+    }
+
+    /// Whether a step is due before another entry is handled: a commit to start, or to look at.
+    pub(crate) fn is_due(&self) -> bool {
+        self.in_flight.is_none() || self.uncommitted.is_multiple_of(LOOK_EVERY)
     }
 
     /// Whether another entry may be handled before a commit is done.
@@ -112,8 +125,7 @@ impl Committer {
         self.store
     }
 
-    /// One step, for a caller that polls by itself.
-    pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<EntryId, BackendError>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<EntryId, BackendError>> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));

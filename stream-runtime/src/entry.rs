@@ -31,8 +31,7 @@ pub(crate) use page::PageIndex;
 /// ```
 #[derive(Clone)]
 pub struct Entry {
-    id: EntryId,
-    /// With the stream's name: a page is of one stream.
+    /// With the id and the stream's name: they are the page's, which is of one stream.
     fields: Fields,
 }
 
@@ -50,7 +49,7 @@ impl Entry {
     {
         let mut page = PageBuilder::new(stream);
         page.entry(id, fields);
-        Self { id, fields: page.into_fields() }
+        page.single()
     }
 
     /// The name of the stream.
@@ -60,7 +59,7 @@ impl Entry {
 
     /// The id.
     pub fn id(&self) -> EntryId {
-        self.id
+        self.fields.id()
     }
 
     /// The fields.
@@ -107,7 +106,7 @@ impl Entry {
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        (self.stream(), self.id, &self.fields) == (other.stream(), other.id, &other.fields)
+        (self.stream(), self.id(), &self.fields) == (other.stream(), other.id(), &other.fields)
     }
 }
 
@@ -117,7 +116,7 @@ impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
             .field("stream", &self.stream())
-            .field("id", &format_args!("{}", self.id))
+            .field("id", &format_args!("{}", self.id()))
             .field("fields", &self.fields)
             .finish()
     }

@@ -23,6 +23,12 @@ impl Trigger {
 }
 
 impl Shutdown {
+    /// Whether it is asked to end. Cheaper than to ask until when.
+    pub(crate) fn is_requested(&self) -> bool {
+        // The value changes once.
+        !matches!(self.0.has_changed(), Ok(false))
+    }
+
     /// Until when to end, once that was asked.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         *self.0.borrow()

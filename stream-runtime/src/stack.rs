@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use tower::util::BoxService;
-use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::backoff::Jitter;
 use crate::clock::Clock;
 use crate::config::ConsumerConfig;
 use crate::delivery::Delivery;
-use crate::handler::{Handler, HandlerService};
+use crate::handler::Handler;
 use crate::middleware::{GuardLayer, MetricsLayer, RetryLayer, TimeoutLayer, TraceLayer};
 use crate::outcome::{Advance, Hold, Outcome};
 
@@ -23,21 +23,27 @@ pub(crate) type Boxed = BoxService<Delivery, Advance, Hold>;
 
 /// What is needed to build the stack of one consumer, and to build it again should its task have panicked.
 pub(crate) struct Recipe {
-    handling: MakeHandling,
+    build: Build,
     layers: Vec<Wrap>,
 }
 
-type MakeHandling = Box<dyn Fn(&ConsumerConfig, &Jitter) -> Boxed + Send + Sync>;
+type Build = Box<dyn Fn(&[Wrap], &ConsumerConfig, &Jitter, &MetricsLayer) -> Boxed + Send + Sync>;
 type Wrap = Box<dyn Fn(Boxed) -> Boxed + Send + Sync>;
 
 impl Recipe {
     /// A stack around `handler`, without layers of the user's.
     pub(crate) fn new(handler: impl Handler) -> Self {
-        let service = HandlerService::new(handler);
-        Self {
-            handling: Box::new(move |config, jitter| handling(service.clone(), config, jitter)),
-            layers: Vec::new(),
-        }
+        let handler = Arc::new(handler);
+        let build =
+            move |layers: &[Wrap], config: &ConsumerConfig, jitter: &Jitter, metrics: &MetricsLayer| {
+                let handling = handling(Arc::clone(&handler), config, jitter);
+                if layers.is_empty() {
+                    return watched(handling, metrics);
+                }
+                let layered = layers.iter().fold(Boxed::new(handling), |inner, layer| layer(inner));
+                watched(GuardLayer::new().layer(layered), metrics)
+            };
+        Self { build: Box::new(build), layers: Vec::new() }
     }
 
     /// Adds a layer of the user's; the last added is outermost. It sees holds as errors, and an error of its own
@@ -65,8 +71,7 @@ impl Recipe {
         jitter: &Jitter,
     ) -> Stack {
         let metrics = MetricsLayer::new(Arc::clone(consumer), Arc::clone(stream)).clock(clock.clone());
-        let inner = self.layers.iter().fold((self.handling)(config, jitter), |inner, layer| layer(inner));
-        Stack { service: watched(inner, &metrics), metrics }
+        Stack { service: (self.build)(&self.layers, config, jitter, &metrics), metrics }
     }
 }
 
@@ -76,24 +81,32 @@ impl fmt::Debug for Recipe {
     }
 }
 
-/// Above the user's layers. Trace and metrics stand outermost because they tell of deliveries: one, whatever was
-/// retried within it. Below them the guard, so that they see the errors and panics of a user's layer as holds.
-fn watched(inner: Boxed, metrics: &MetricsLayer) -> Boxed {
-    let service =
-        ServiceBuilder::new().layer(TraceLayer::new()).layer(metrics).layer(GuardLayer::new()).service(inner);
-    Boxed::new(service)
+/// Trace and metrics stand outermost because they tell of deliveries: one, whatever was retried within it. Where there
+/// are layers of the user's, a guard stands between, so that a layer's errors and panics are seen as holds.
+fn watched<S>(inner: S, metrics: &MetricsLayer) -> Boxed
+where
+    S: Service<Delivery, Response = Advance, Error = Hold, Future: Send> + Send + 'static,
+{
+    Boxed::new(ServiceBuilder::new().layer(TraceLayer::new()).layer(metrics).service(inner))
 }
 
 /// Below the user's layers, which so need not be `Clone`: retry calls a clone of what is inside it. The timeout
 /// is inside retry, so each attempt has its own. Innermost the guard, so that retry can tell a panic from other
 /// holds, and your layers see one as a hold.
-fn handling(service: HandlerService<impl Handler>, config: &ConsumerConfig, jitter: &Jitter) -> Boxed {
-    let service = ServiceBuilder::new()
+fn handling<H: Handler>(
+    handler: Arc<H>,
+    config: &ConsumerConfig,
+    jitter: &Jitter,
+) -> impl Service<Delivery, Response = Advance, Error = Hold, Future: Send> + Send + use<H> {
+    let service = service_fn(move |delivery: Delivery| {
+        let handler = Arc::clone(&handler);
+        async move { H::handle(&handler, &delivery.entry).await }
+    });
+    ServiceBuilder::new()
         .layer(RetryLayer::new(&config.retry).jitter(jitter.clone()))
         .layer(TimeoutLayer::new(config.handler_timeout))
         .layer(GuardLayer::new())
-        .service(service);
-    Boxed::new(service)
+        .service(service)
 }
 
 /// The finished stack of one consumer.

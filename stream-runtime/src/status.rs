@@ -1,13 +1,13 @@
 //! What a handle can see of each consumer.
 
+mod cell;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::backend::{BackendError, Finding};
-use crate::clock::Clock;
+pub(crate) use self::cell::StatusCell;
+use crate::backend::Finding;
 use crate::entry::EntryId;
-use crate::outcome::Advance;
 
 /// A consumer as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum ConsumerState {
     Idle,
     /// Handling entries.
     Handling,
-    /// Waiting to deliver a held entry again.
+    /// An entry is held: it waits to be delivered again, or is being so.
     Held,
     /// The backend fails: see [`ConsumerStatus::last_error`]. It tries again.
     Failing,
@@ -157,169 +157,6 @@ impl Work {
             Self::Read => "read",
             Self::Commit => "commit",
             Self::Inspect => "inspect",
-        }
-    }
-}
-
-/// Where a consumer writes its status, and handles read it.
-pub(crate) struct StatusCell {
-    consumer: Arc<str>,
-    stream: Arc<str>,
-    clock: Clock,
-    state: Mutex<State>,
-}
-
-struct State {
-    activity: ConsumerState,
-    /// The kinds of work that fail at the moment.
-    troubles: Vec<Work>,
-    offset: Option<EntryId>,
-    in_hand: Option<EntryId>,
-    counts: Counts,
-    held: Option<HeldEntry>,
-    last_error: Option<LastError>,
-    last_gap: Option<Gap>,
-}
-
-impl StatusCell {
-    pub(crate) fn new(consumer: Arc<str>, stream: Arc<str>, clock: Clock) -> Self {
-        let state = State {
-            activity: ConsumerState::Starting,
-            troubles: Vec::new(),
-            offset: None,
-            in_hand: None,
-            counts: Counts::default(),
-            held: None,
-            last_error: None,
-            last_gap: None,
-        };
-        Self { consumer, stream, clock, state: Mutex::new(state) }
-    }
-
-    pub(crate) fn consumer(&self) -> &str {
-        &self.consumer
-    }
-
-    pub(crate) fn stream(&self) -> &str {
-        &self.stream
-    }
-
-    /// The status for a handle.
-    pub(crate) fn status(&self) -> ConsumerStatus {
-        let now = self.clock.now();
-        let state = self.lock();
-        ConsumerStatus {
-            consumer: self.consumer.as_ref().to_owned(),
-            stream: self.stream.as_ref().to_owned(),
-            state: state.shown(),
-            offset: state.offset,
-            lag: state.in_hand.map_or(Duration::ZERO, |id| id.age(now)),
-            counts: state.counts,
-            held: state.held.clone(),
-            last_error: state.last_error.clone(),
-            last_gap: state.last_gap.clone(),
-        }
-    }
-
-    /// The consumer starts, or starts again from its stored offset: what failed before is over.
-    pub(crate) fn starting(&self) {
-        self.turn_to(ConsumerState::Starting);
-        self.lock().troubles.clear();
-    }
-
-    /// The consumer turns to something else; the entry in hand, if there was one, is given up.
-    pub(crate) fn turn_to(&self, activity: ConsumerState) {
-        let mut state = self.lock();
-        state.activity = activity;
-        state.in_hand = None;
-        state.held = None;
-    }
-
-    /// The committed offset.
-    pub(crate) fn offset(&self) -> Option<EntryId> {
-        self.lock().offset
-    }
-
-    /// Another worker has claimed the consumer.
-    pub(crate) fn superseded(&self, error: &BackendError) {
-        let last_error = LastError { at: self.clock.now(), message: error.to_string() };
-        self.turn_to(ConsumerState::Superseded);
-        self.lock().last_error = Some(last_error);
-    }
-
-    /// The offset is durable.
-    pub(crate) fn committed(&self, id: EntryId) {
-        self.lock().offset = Some(id);
-    }
-
-    /// An entry is about to be delivered.
-    pub(crate) fn delivering(&self, id: EntryId) {
-        let mut state = self.lock();
-        state.activity = ConsumerState::Handling;
-        state.in_hand = Some(id);
-    }
-
-    /// The entry in hand advanced.
-    pub(crate) fn advanced(&self, advance: &Advance) {
-        let mut state = self.lock();
-        state.held = None;
-        match advance {
-            Advance::Handled => state.counts.handled += 1,
-            Advance::Skipped(_) => state.counts.skipped += 1,
-        }
-    }
-
-    /// The entry in hand was held.
-    pub(crate) fn held(&self, id: EntryId, deliveries: u64, cause: String) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        state.activity = ConsumerState::Held;
-        state.counts.holds += 1;
-        let since = state.held.as_ref().map_or(now, |held| held.since);
-        state.held = Some(HeldEntry { id, since, deliveries, cause });
-    }
-
-    /// The held entry is passed: it was deleted from the stream.
-    pub(crate) fn deleted(&self) {
-        let mut state = self.lock();
-        state.held = None;
-        state.counts.deleted += 1;
-    }
-
-    /// The stream lost entries before they were read.
-    pub(crate) fn gap(&self, finding: Finding, resume: EntryId) {
-        let at = self.clock.now();
-        let mut state = self.lock();
-        state.counts.gaps += 1;
-        state.last_gap = Some(Gap { at, finding, resume });
-    }
-
-    /// A kind of work failed.
-    pub(crate) fn trouble(&self, work: Work, error: &BackendError) {
-        let last_error = LastError { at: self.clock.now(), message: error.to_string() };
-        let mut state = self.lock();
-        state.last_error = Some(last_error);
-        if work.is_vital() && !state.troubles.contains(&work) {
-            state.troubles.push(work);
-        }
-    }
-
-    /// A kind of work that failed works again.
-    pub(crate) fn trouble_over(&self, work: Work) {
-        self.lock().troubles.retain(|failing| *failing != work);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn shown(&self) -> ConsumerState {
-        match self.activity {
-            ended @ (ConsumerState::Gap | ConsumerState::Superseded | ConsumerState::Stopped) => ended,
-            _ if !self.troubles.is_empty() => ConsumerState::Failing,
-            activity => activity,
         }
     }
 }

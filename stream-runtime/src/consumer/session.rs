@@ -146,7 +146,7 @@ impl<'worker> Session<'worker> {
             return self.stop_at_gap().await;
         }
         // Committed, so that the next start does not find the same again.
-        self.committer.settle(resume);
+        self.committer.settle(resume.id, resume.mark.as_ref());
         Ok(())
     }
 
@@ -172,18 +172,19 @@ impl<'worker> Session<'worker> {
             consume_budget().await;
             self.room_for_another().await?;
             self.deliver(stack, entry).await?;
-            self.committer.settle(batch.checkpoint(entry));
+            self.committer.settle(entry.id(), batch.mark());
         }
         Ok(())
     }
 
     /// Waits while too many handled entries are not durable, and lets the commit in flight make progress.
     async fn room_for_another(&mut self) -> Result<(), End> {
-        if self.shutdown.deadline().is_some() {
+        if self.shutdown.is_requested() {
             return Err(End::Drain);
         }
-        let progress = poll_fn(|cx| Poll::Ready(self.committer.poll_step(cx))).await;
-        if let Poll::Ready(committed) = progress {
+        if self.committer.is_due()
+            && let Poll::Ready(committed) = poll_once(self.committer.step()).await
+        {
             self.worker.status.committed(committed?);
         }
         while !self.committer.has_room() {
@@ -204,6 +205,9 @@ impl<'worker> Session<'worker> {
             let delivery = self.delivery(entry, held.as_ref());
             let hold = match self.call(stack, delivery).await? {
                 Ok(advance) => {
+                    if held.is_some() {
+                        self.worker.status.let_go();
+                    }
                     self.worker.status.advanced(&advance);
                     return Ok(());
                 }
@@ -234,6 +238,10 @@ impl<'worker> Session<'worker> {
     async fn call(&mut self, stack: &mut Stack, delivery: Delivery) -> Result<Outcome<Advance, Hold>, End> {
         let id = delivery.entry.id();
         let mut delivered = pin!(stack.deliver(delivery));
+        // Most are ready at once, and need nothing of what follows.
+        if let Poll::Ready(outcome) = poll_once(delivered.as_mut()).await {
+            return Ok(outcome);
+        }
         let mut out_of_time = pin!(out_of_time(&self.shutdown));
         loop {
             tokio::select! {
@@ -310,10 +318,16 @@ enum Waited {
     Deleted,
 }
 
-/// Ends when a shutdown's time is up. Does nothing before it is polled: most calls are ready at once.
+/// Ends when a shutdown's time is up.
 async fn out_of_time(shutdown: &Shutdown) {
     let deadline = shutdown.clone().requested().await;
     sleep_until(deadline).await;
+}
+
+/// Polls a future once, and tells whether it was ready.
+async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 fn reader_died() -> End {

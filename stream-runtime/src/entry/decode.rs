@@ -71,7 +71,7 @@ impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
     type Error = DecodeError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_map(FieldsAccess::new(self.fields))
+        visitor.visit_map(FieldsAccess::new(self.fields.iter()))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -103,51 +103,56 @@ impl<'de> Deserializer<'de> for FieldsDeserializer<'de> {
 /// Entries of up to so many fields are looked through for a name; for more, an index is made.
 const FEW_FIELDS: usize = 32;
 
-struct FieldsAccess<'de> {
-    fields: &'de Fields,
-    next: usize,
-    /// Where each name stands last.
-    last: Option<HashMap<&'de [u8], usize>>,
+struct FieldsAccess<'de, Rest> {
+    /// The fields to come.
+    rest: Rest,
+    /// The field whose name was asked for.
+    current: Option<(&'de [u8], &'de [u8])>,
+    /// How many fields are behind the last one of each name.
+    behind: Option<HashMap<&'de [u8], usize>>,
 }
 
-impl<'de> FieldsAccess<'de> {
-    fn new(fields: &'de Fields) -> Self {
-        let index = || (0..fields.len()).map(|index| (fields.at(index).0, index)).collect();
-        Self { fields, next: 0, last: (fields.len() > FEW_FIELDS).then(index) }
+impl<'de, Rest> FieldsAccess<'de, Rest>
+where
+    Rest: ExactSizeIterator<Item = (&'de [u8], &'de [u8])> + Clone,
+{
+    fn new(rest: Rest) -> Self {
+        let count = rest.len();
+        let index = || rest.clone().enumerate().map(|(at, (name, _))| (name, count - at - 1)).collect();
+        let behind = (count > FEW_FIELDS).then(index);
+        Self { rest, current: None, behind }
     }
 
-    fn field(&self, index: usize) -> Option<(&'de [u8], &'de [u8])> {
-        (index < self.fields.len()).then(|| self.fields.at(index))
-    }
-
-    /// A name that comes again later: its last value is the one that counts, and serde refuses a name twice.
-    fn is_repeated_later(&self, index: usize) -> bool {
-        let name = self.fields.at(index).0;
-        match &self.last {
-            Some(last) => last.get(name).is_some_and(|&last| last > index),
-            None => (index + 1..self.fields.len()).any(|later| self.fields.at(later).0 == name),
+    /// Whether a name comes again later: its last value is the one that counts, and serde refuses a name twice.
+    fn comes_again(&self, name: &[u8]) -> bool {
+        match &self.behind {
+            Some(behind) => behind.get(name).is_some_and(|&behind| behind < self.rest.len()),
+            None => self.rest.clone().any(|(later, _)| later == name),
         }
     }
 }
 
-impl<'de> MapAccess<'de> for FieldsAccess<'de> {
+impl<'de, Rest> MapAccess<'de> for FieldsAccess<'de, Rest>
+where
+    Rest: ExactSizeIterator<Item = (&'de [u8], &'de [u8])> + Clone,
+{
     type Error = DecodeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
-        while self.next < self.fields.len() && self.is_repeated_later(self.next) {
-            self.next += 1;
+        loop {
+            self.current = self.rest.next();
+            let Some((name, _)) = self.current else { return Ok(None) };
+            if !self.comes_again(name) {
+                let key = seed.deserialize(ValueDeserializer { value: name });
+                return key.map(Some).map_err(|error| error.in_field(name));
+            }
         }
-        let Some((name, _)) = self.field(self.next) else {
-            return Ok(None);
-        };
-        seed.deserialize(ValueDeserializer { value: name }).map(Some).map_err(|error| error.in_field(name))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        let Some((name, value)) = self.field(self.next) else {
+        let Some((name, value)) = self.current.take() else {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
-        self.next += 1;
         seed.deserialize(ValueDeserializer { value }).map_err(|error| error.in_field(name))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
+use super::EntryId;
 use super::page::Page;
 
 /// The fields of one entry. Bytes, in the order of the stream; of a repeated name the last value counts.
@@ -13,14 +13,19 @@ use super::page::Page;
 #[derive(Clone)]
 pub struct Fields {
     page: Arc<Page>,
-    /// The run of spans in the page; always of even length and within it.
-    spans: Range<usize>,
+    /// Which entry of the page; always one that it has.
+    entry: usize,
 }
 
 impl Fields {
-    pub(super) fn new(page: Arc<Page>, spans: Range<usize>) -> Self {
-        debug_assert!(spans.len().is_multiple_of(2) && spans.end <= page.span_count());
-        Self { page, spans }
+    pub(super) fn new(page: Arc<Page>, entry: usize) -> Self {
+        debug_assert!(entry < page.entries());
+        Self { page, entry }
+    }
+
+    /// The id of the entry.
+    pub(super) fn id(&self) -> EntryId {
+        self.page.id(self.entry)
     }
 
     /// The name of the stream that the page was read from.
@@ -49,24 +54,19 @@ impl Fields {
     }
 
     /// All names and values in order, repeated names included.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + ExactSizeIterator {
-        (0..self.len()).map(|index| self.at(index))
-    }
-
-    /// The name and value at `index`, which must be less than [`Fields::len`].
-    pub(super) fn at(&self, index: usize) -> (&[u8], &[u8]) {
-        let name = self.spans.start + 2 * index;
-        (self.page.text(name), self.page.text(name + 1))
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + ExactSizeIterator + Clone {
+        let pairs = self.page.spans(self.entry).chunks_exact(2);
+        pairs.map(|pair| (self.page.text(&pair[0]), self.page.text(&pair[1])))
     }
 
     /// How many fields there are, repeated names included.
     pub fn len(&self) -> usize {
-        self.spans.len() / 2
+        self.page.spans(self.entry).len() / 2
     }
 
     /// Whether there are no fields. Redis keeps no such entry; a test can make one.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.len() == 0
     }
 }
 

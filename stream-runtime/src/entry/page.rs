@@ -8,12 +8,11 @@ use super::{Entry, EntryId, Fields};
 
 /// Names and values of many entries of one stream, somewhere in one buffer.
 ///
-/// A [`Source`](crate::Source) makes a page of what one read brought; each entry's fields are a run of its spans.
+/// A [`Source`](crate::Source) makes a page of what one read brought, and each entry is a place in it.
 pub(super) struct Page {
     stream: Arc<str>,
     bytes: Vec<u8>,
-    /// A name's range, then its value's, then the next name's …
-    spans: Vec<Range<usize>>,
+    index: PageIndex,
 }
 
 impl Page {
@@ -21,19 +20,31 @@ impl Page {
         &self.stream
     }
 
-    pub(super) fn span_count(&self) -> usize {
-        self.spans.len()
+    pub(super) fn entries(&self) -> usize {
+        self.index.entries()
     }
 
-    /// The name or value at a span, which must be less than [`Page::span_count`].
-    pub(super) fn text(&self, span: usize) -> &[u8] {
-        &self.bytes[self.spans[span].clone()]
+    /// The id of an entry, which must be less than [`Page::entries`].
+    pub(super) fn id(&self, entry: usize) -> EntryId {
+        self.index.ends[entry].0
+    }
+
+    /// Where the names and values of an entry are, in turns. The entry must be less than [`Page::entries`].
+    pub(super) fn spans(&self, entry: usize) -> &[Range<usize>] {
+        let start = if entry == 0 { 0 } else { self.index.ends[entry - 1].1 };
+        &self.index.spans[start..self.index.ends[entry].1]
+    }
+
+    /// The name or value at a span of an entry's.
+    pub(super) fn text(&self, span: &Range<usize>) -> &[u8] {
+        &self.bytes[span.clone()]
     }
 }
 
 /// Where in a buffer the entries are, noted while the buffer is still being filled.
 #[derive(Default)]
 pub(crate) struct PageIndex {
+    /// A name's range, then its value's, then the next name's …
     spans: Vec<Range<usize>>,
     /// Each entry's id and where its spans end; they start where those of the entry before it end.
     ends: Vec<(EntryId, usize)>,
@@ -69,14 +80,9 @@ impl PageIndex {
 
     /// The entries, in the order in which they were noted. All spans are within `bytes`.
     pub(crate) fn over(self, stream: Arc<str>, bytes: Vec<u8>) -> Vec<Entry> {
-        let page = Arc::new(Page { stream, bytes, spans: self.spans });
-        let mut start = 0;
-        let mut entries = Vec::with_capacity(self.ends.len());
-        for (id, end) in self.ends {
-            entries.push(Entry { id, fields: Fields::new(Arc::clone(&page), start..end) });
-            start = end;
-        }
-        entries
+        let entries = self.entries();
+        let page = Arc::new(Page { stream, bytes, index: self });
+        (0..entries).map(|entry| Entry { fields: Fields::new(Arc::clone(&page), entry) }).collect()
     }
 }
 
@@ -122,11 +128,10 @@ impl PageBuilder {
         self.index.text(start..self.bytes.len());
     }
 
-    /// The fields of all that was added, as one.
-    pub(super) fn into_fields(self) -> Fields {
-        let spans = self.index.spans;
-        let all = 0..spans.len();
-        Fields::new(Arc::new(Page { stream: self.stream, bytes: self.bytes, spans }), all)
+    /// The only entry that was added.
+    pub(super) fn single(self) -> Entry {
+        let page = Page { stream: self.stream, bytes: self.bytes, index: self.index };
+        Entry { fields: Fields::new(Arc::new(page), 0) }
     }
 
     /// The entries, in the order in which they were added.

@@ -1,5 +1,7 @@
 //! A hiccup is tried again at once.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter};
@@ -65,25 +67,20 @@ const RETRIES: &str = "stream_runtime_retries_total";
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
-    policy: RetryPolicy,
+    settings: Settings,
 }
 
 impl RetryLayer {
     /// Retries as often and after such waits as `config` says.
     pub fn new(config: &RetryConfig) -> Self {
         describe_counter!(RETRIES, Unit::Count, "Calls of the handler beyond the first within a delivery.");
-        Self {
-            policy: RetryPolicy {
-                retries: config.retries,
-                backoff: config.backoff.into(),
-                jitter: Jitter::new(),
-            },
-        }
+        let (retries, backoff) = (config.retries, config.backoff.into());
+        Self { settings: Settings { retries, backoff, jitter: Jitter::new() } }
     }
 
     /// Draws its jitter from this sequence instead of one of its own.
     pub(crate) fn jitter(mut self, jitter: Jitter) -> Self {
-        self.policy.jitter = jitter;
+        self.settings.jitter = jitter;
         self
     }
 }
@@ -92,7 +89,7 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        retry::Retry::new(self.policy.clone(), inner)
+        retry::Retry::new(RetryPolicy { settings: Arc::new(self.settings.clone()) }, inner)
     }
 }
 
@@ -102,6 +99,12 @@ pub type Retry<S> = retry::Retry<RetryPolicy, S>;
 /// When a [`RetryLayer`] calls again, and after which wait.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
+    /// Shared: each delivery has a copy of the policy.
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
     retries: u32,
     backoff: Backoff,
     jitter: Jitter,
@@ -110,29 +113,30 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// How long to wait before the next attempt; `None` when the hold is to go out.
     fn wait(&self, attempt: u32, hold: &Hold) -> Option<Duration> {
-        if attempt > self.retries || hold.cause.is::<Panicked>() || hold.cause.is::<TimedOut>() {
+        if attempt > self.settings.retries || hold.cause.is::<Panicked>() || hold.cause.is::<TimedOut>() {
             return None;
         }
         let asked = hold.retry_after.unwrap_or_default();
         let failures = u64::from(attempt.saturating_sub(1));
-        let ours = self.backoff.delay(failures, &self.jitter);
+        let ours = self.settings.backoff.delay(failures, &self.settings.jitter);
         (asked <= LONGEST_WAIT).then(|| ours.min(LONGEST_WAIT).max(asked))
     }
 }
 
 impl Policy<Delivery, Advance, Hold> for RetryPolicy {
-    type Future = Sleep;
+    // Boxed, for most deliveries never wait: a smaller future is moved faster.
+    type Future = Pin<Box<Sleep>>;
 
-    fn retry(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Option<Sleep> {
+    fn retry(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Option<Self::Future> {
         let hold = outcome.as_ref().err()?;
         let wait = self.wait(delivery.attempt, hold)?;
         report(delivery, wait, hold);
         delivery.attempt += 1;
-        Some(sleep(wait))
+        Some(Box::pin(sleep(wait)))
     }
 
     fn clone_request(&mut self, delivery: &Delivery) -> Option<Delivery> {
-        (self.retries > 0).then(|| delivery.clone())
+        (self.settings.retries > 0).then(|| delivery.clone())
     }
 }
 

@@ -99,9 +99,9 @@ pin_project! {
         #[pin]
         inner: F,
         after: Duration,
+        // Made when it is needed, and then boxed: most calls are ready at once, and a smaller future is moved faster.
         // Outside tokio's budget: a call that uses it up in every poll would otherwise outlive its time.
-        #[pin]
-        timer: Option<Unconstrained<Sleep>>,
+        timer: Option<Pin<Box<Unconstrained<Sleep>>>>,
     }
 }
 
@@ -115,17 +115,13 @@ impl<F: Future<Output = Outcome>> Future for TimeoutFuture<F> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(outcome) = this.inner.poll(cx) {
             return Poll::Ready(outcome);
         }
         let after = *this.after;
-        if this.timer.is_none() {
-            this.timer.set(Some(unconstrained(sleep(after))));
-        }
-        if let Some(timer) = this.timer.as_pin_mut() {
-            ready!(timer.poll(cx));
-        }
+        let timer = this.timer.get_or_insert_with(|| Box::pin(unconstrained(sleep(after))));
+        ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(Hold::new(TimedOut { after })))
     }
 }
