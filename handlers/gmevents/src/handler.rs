@@ -77,13 +77,13 @@ impl Handler for GmEventsHandler {
         let now = self.clock.now();
         match event.kind {
             Kind::RuntimeSnapshotUpdate => {
-                self.observe(entry, &event, now, &ON_UPDATE).await;
+                self.observe(entry, event, now, &ON_UPDATE).await;
                 Ok(Advance::Handled)
             }
             Kind::GameFinished => {
-                let finished_at = event.finished_at.unwrap_or(now);
-                self.observe(entry, &event, now, &ON_FINISH).await;
-                self.finish(entry, &event.game_id, finished_at).await
+                let (game_id, finished_at) = (event.game_id.clone(), event.finished_at.unwrap_or(now));
+                self.observe(entry, event, now, &ON_FINISH).await;
+                self.finish(entry, &game_id, finished_at).await
             }
         }
     }
@@ -110,21 +110,21 @@ const ON_FINISH: Messages = Messages {
 
 impl GmEventsHandler {
     /// Saves what the event tells of the game and its players, as far as the stores let it.
-    async fn observe(&self, entry: &Entry, event: &GmEvent, at: SystemTime, messages: &Messages) {
-        let (game_id, stats) = (&event.game_id, &event.player_stats);
-        let update = UpdateRuntimeSnapshot { game_id: game_id.clone(), snapshot: event.snapshot.clone(), at };
+    async fn observe(&self, entry: &Entry, event: GmEvent, at: SystemTime, messages: &Messages) {
+        let GmEvent { game_id, snapshot, player_stats: stats, .. } = event;
+        let update = UpdateRuntimeSnapshot { game_id: game_id.clone(), snapshot, at };
         match self.games.update_runtime_snapshot(update).await {
             Ok(()) | Err(StoreError::NotFound) => {}
-            Err(error) => warn(entry, game_id, messages.snapshot, &error.into()),
+            Err(error) => warn(entry, &game_id, messages.snapshot, &error.into()),
         }
         if stats.is_empty() {
             return;
         }
-        if let Err(error) = self.stats.save_initial(game_id, stats).await {
-            warn(entry, game_id, messages.initial_stats, &error.into());
+        if let Err(error) = self.stats.save_initial(&game_id, &stats).await {
+            warn(entry, &game_id, messages.initial_stats, &error.into());
         }
-        if let Err(error) = self.stats.update_max(game_id, stats).await {
-            warn(entry, game_id, messages.max_stats, &error.into());
+        if let Err(error) = self.stats.update_max(&game_id, &stats).await {
+            warn(entry, &game_id, messages.max_stats, &error.into());
         }
     }
 

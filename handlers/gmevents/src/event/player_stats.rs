@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use anyhow::ensure;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -16,19 +17,50 @@ use crate::ports::PlayerObservedStats;
 /// How deep Go reads arrays and objects in one another.
 const MAX_DEPTH: usize = 10_000;
 
+/// What is read of a player; other names are passed over.
+const NAMES: [&str; 4] = ["user_id", "planets", "population", "ships_built"];
+
 /// The statistics in `json`; none where it is blank or `null`.
 pub(super) fn decode(json: &str) -> anyhow::Result<Vec<PlayerObservedStats>> {
     if json.trim().is_empty() {
         return Ok(Vec::new());
     }
+    match plain(json) {
+        Some(lines) => validated(lines),
+        None => checked(json),
+    }
+}
+
+/// Reads, in one go, a document as the game master writes it. All others are for [`checked`], which also knows which
+/// error comes first.
+///
+/// What is read here would pass the check and be read alike. A string read as `&str` has no escapes and no control
+/// characters, and serde_json reads the rest by the same rules either way. Nor can it nest too deep: each level takes
+/// a byte to open it and one to close it.
+fn plain(json: &str) -> Option<Vec<Line<&str>>> {
+    if json.len() > 2 * MAX_DEPTH {
+        return None;
+    }
+    read(json).ok()
+}
+
+/// Reads any document, after the check of the whole.
+fn checked(json: &str) -> anyhow::Result<Vec<PlayerObservedStats>> {
     check_syntax(json)?;
-    let lines: Option<Vec<Line<'_>>> = serde_json::from_str(json)?;
-    lines.unwrap_or_default().into_iter().map(Line::validate).collect()
+    validated(read::<Mended<'_>>(json)?)
+}
+
+fn read<'json, T: Text<'json>>(json: &'json str) -> serde_json::Result<Vec<Line<T>>> {
+    Ok(serde_json::from_str::<Option<_>>(json)?.unwrap_or_default())
+}
+
+fn validated<'json, T: Text<'json>>(lines: Vec<Line<T>>) -> anyhow::Result<Vec<PlayerObservedStats>> {
+    lines.into_iter().map(Line::validate).collect()
 }
 
 /// Refuses what is no JSON, in parts that are not used too.
 ///
-/// Decoding alone would let control characters pass in strings, since [`Text`] asks for them as bytes. Neither takes
+/// Decoding alone would let control characters pass in strings, since [`Mended`] asks for them as bytes. Neither takes
 /// more stack for values that nest deeper.
 fn check_syntax(json: &str) -> anyhow::Result<()> {
     serde_json::from_str::<IgnoredAny>(json)?;
@@ -56,17 +88,17 @@ fn depth(json: &str) -> usize {
 
 /// What the game master writes of one player.
 #[derive(Default)]
-struct Line<'json> {
-    user_id: Text<'json>,
+struct Line<T> {
+    user_id: T,
     planets: Integer,
     population: Integer,
     ships_built: Integer,
 }
 
-impl Line<'_> {
+impl<'json, T: Text<'json>> Line<T> {
     fn validate(self) -> anyhow::Result<PlayerObservedStats> {
         let stats = PlayerObservedStats {
-            user_id: self.user_id.0.trim().to_owned(),
+            user_id: self.user_id.as_ref().trim().to_owned(),
             planets: self.planets.0,
             population: self.population.0,
             ships_built: self.ships_built.0,
@@ -79,29 +111,29 @@ impl Line<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Line<'de> {
+impl<'de, T: Text<'de>> Deserialize<'de> for Line<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(LineVisitor)
+        deserializer.deserialize_map(LineVisitor(PhantomData))
     }
 }
 
-struct LineVisitor;
+struct LineVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for LineVisitor {
-    type Value = Line<'de>;
+impl<'de, T: Text<'de>> Visitor<'de> for LineVisitor<T> {
+    type Value = Line<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a player's statistics")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line<T>, A::Error> {
         let mut line = Line::default();
-        while let Some(Text(name)) = map.next_key()? {
-            match folded(&name).as_str() {
-                "user_id" => set(&mut line.user_id, map.next_value()?),
-                "planets" => set(&mut line.planets, map.next_value()?),
-                "population" => set(&mut line.population, map.next_value()?),
-                "ships_built" => set(&mut line.ships_built, map.next_value()?),
+        while let Some(name) = map.next_key::<T>()? {
+            match known(name.as_ref()) {
+                Some("user_id") => set(&mut line.user_id, map.next_value()?),
+                Some("planets") => set(&mut line.planets, map.next_value()?),
+                Some("population") => set(&mut line.population, map.next_value()?),
+                Some("ships_built") => set(&mut line.ships_built, map.next_value()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -118,39 +150,59 @@ fn set<T>(slot: &mut T, value: Option<T>) {
     }
 }
 
-/// A name by which its spellings match: by Unicode's simple folding, the long `ſ` is an `s` as well.
-fn folded(name: &str) -> String {
-    name.replace('ſ', "s").to_ascii_lowercase()
+/// The name of ours that `name` spells. Most are spelled like it, so that is tried first.
+fn known(name: &str) -> Option<&'static str> {
+    let spelled_as = |known: &&str| name.chars().map(folded).eq(known.chars());
+    NAMES.into_iter().find(|known| *known == name).or_else(|| NAMES.into_iter().find(spelled_as))
 }
+
+/// A letter by which its cases match: by Unicode's simple folding, the long `ſ` is an `s` as well.
+fn folded(letter: char) -> char {
+    if letter == 'ſ' { 's' } else { letter.to_ascii_lowercase() }
+}
+
+/// What strings are read as.
+trait Text<'json>: Deserialize<'json> + Default + AsRef<str> {}
+
+/// As it is written: a string with an escape is refused.
+impl<'json> Text<'json> for &'json str {}
+
+impl<'json> Text<'json> for Mended<'json> {}
 
 /// A string, each lone half of a surrogate pair replaced by U+FFFD.
 #[derive(Default)]
-struct Text<'json>(Cow<'json, str>);
+struct Mended<'json>(Cow<'json, str>);
 
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As text, serde_json refuses half a pair; as bytes, it writes one as three bytes from 0xed on.
-        deserializer.deserialize_bytes(TextVisitor)
+impl AsRef<str> for Mended<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 
-struct TextVisitor;
+impl<'de> Deserialize<'de> for Mended<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As text, serde_json refuses half a pair; as bytes, it writes one as three bytes from 0xed on.
+        deserializer.deserialize_bytes(MendedVisitor)
+    }
+}
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
+struct MendedVisitor;
+
+impl<'de> Visitor<'de> for MendedVisitor {
+    type Value = Mended<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Mended<'de>, E> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Text(text.into())),
+            Ok(text) => Ok(Mended(text.into())),
             Err(_) => self.visit_bytes(bytes),
         }
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Mended<'de>, E> {
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             text.push_str(chunk.valid());
@@ -158,7 +210,7 @@ impl<'de> Visitor<'de> for TextVisitor {
                 text.push(char::REPLACEMENT_CHARACTER);
             }
         }
-        Ok(Text(text.into()))
+        Ok(Mended(text.into()))
     }
 }
 

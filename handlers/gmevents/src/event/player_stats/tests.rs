@@ -1,3 +1,5 @@
+mod two_ways;
+
 use super::*;
 
 /// One player's stats: user id, planets, population, ships built.
