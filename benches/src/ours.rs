@@ -21,6 +21,9 @@ use crate::progress::Progress;
 /// How often the recorder takes up what its histograms collected: it keeps 16 bytes for each delivery until then.
 const UPKEEP: Duration = Duration::from_secs(1);
 
+/// Bounds of the histograms' buckets in seconds, as the lobby worker has them.
+const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+
 /// The consumer's name.
 const CONSUMER: &str = "bench";
 
@@ -132,7 +135,7 @@ pub fn observe() -> anyhow::Result<PrometheusHandle> {
         .with_writer(io::sink)
         .try_init()
         .map_err(anyhow::Error::from_boxed)?;
-    Ok(PrometheusBuilder::new().install_recorder()?)
+    Ok(PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?)
 }
 
 /// Does for the recorder what its exporter would do.

@@ -94,10 +94,14 @@ fn consumers(stores: &Stores, streams: &Streams, configs: Consumers) -> (Consume
     )
 }
 
+/// Bounds of the histograms' buckets, in seconds. With buckets, instances can be added up, as summaries can't.
+const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+
 /// Serves the metrics of the process. To be called before anything counts.
 fn serve_metrics(address: SocketAddr) -> anyhow::Result<()> {
     PrometheusBuilder::new()
         .with_http_listener(address)
+        .set_buckets(&BUCKETS)?
         // Histograms keep every observation until then.
         .upkeep_timeout(Duration::from_secs(1))
         .install()

@@ -55,6 +55,7 @@ fn metrics_are_served_and_a_taken_address_is_an_error() {
     worker.says("game_id=cassiopeia-1 from_status=running to_status=finished");
     let metrics = get(&address);
     assert!(metrics.contains("lobby_game_transitions{from=\"running\",to=\"finished\""), "{metrics}");
+    assert!(metrics.contains("stream_runtime_handling_seconds_bucket{"), "{metrics}");
 
     let other = dir.join("other");
     let second = Worker::start(&["--data", &other, "--metrics-addr", &address]).ends();
