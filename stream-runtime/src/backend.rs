@@ -138,13 +138,15 @@ impl fmt::Display for Finding {
 /// The entries of one read.
 #[derive(Debug)]
 pub struct Batch {
-    entries: Vec<Entry>,
+    /// Shared: a mark may hold them too.
+    entries: Arc<[Entry]>,
     mark: Option<Mark>,
 }
 
 impl Batch {
     /// A batch of entries in the order of the stream, and the mark of checkpoints at them. `None` without entries.
-    pub fn new(entries: Vec<Entry>, mark: Option<Mark>) -> Option<Self> {
+    pub fn new(entries: impl Into<Arc<[Entry]>>, mark: Option<Mark>) -> Option<Self> {
+        let entries = entries.into();
         (!entries.is_empty()).then_some(Self { entries, mark })
     }
 

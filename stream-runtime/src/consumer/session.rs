@@ -7,7 +7,7 @@ use std::task::Poll;
 use anyhow::anyhow;
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::reader::{Arrival, Reader};
@@ -165,8 +165,6 @@ impl<'worker> Session<'worker> {
     }
 
     async fn deliver_batch(&mut self, stack: &mut Stack, batch: &Batch) -> Result<(), End> {
-        // There is a place for the next batch now: lets the reader ask for it before this one is handled.
-        yield_now().await;
         for entry in batch.entries() {
             // A handler that never waits must not keep its thread from all others.
             consume_budget().await;

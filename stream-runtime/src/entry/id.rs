@@ -48,6 +48,13 @@ impl EntryId {
         }
     }
 
+    /// The id that bytes spell, as [`str::parse`] reads it; `None` where they spell none.
+    pub(crate) fn from_bytes(text: &[u8]) -> Option<Self> {
+        let dash = text.iter().position(|&byte| byte == b'-');
+        let (ms, seq) = dash.map_or((text, &b"0"[..]), |dash| (&text[..dash], &text[dash + 1..]));
+        Some(Self { ms: number(ms)?, seq: number(seq)? })
+    }
+
     /// How long before `now` the entry was added, by its id.
     ///
     /// Two clocks are compared, the server's and ours: the result is never negative, and ids that were
@@ -68,12 +75,19 @@ impl FromStr for EntryId {
     type Err = ParseEntryIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (ms, seq) = text.split_once('-').unwrap_or((text, "0"));
-        match (ms.parse(), seq.parse()) {
-            (Ok(ms), Ok(seq)) => Ok(Self { ms, seq }),
-            _ => Err(ParseEntryIdError { text: text.chars().take(64).collect() }),
-        }
+        Self::from_bytes(text.as_bytes())
+            .ok_or_else(|| ParseEntryIdError { text: text.chars().take(64).collect() })
     }
+}
+
+/// A number in decimal digits, at least one and no more than fit, maybe after a plus, as Redis reads it.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let add = |number: u64, digit: &u8| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(digit.into()) }
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// A text that is no entry id.
@@ -110,9 +124,21 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in
-            ["", "-", "-1", "1-", "1-2-3", " 1-2", "1-2 ", "a-1", "18446744073709551616-0", "$", "1.5"]
-        {
+        for text in [
+            "",
+            "-",
+            "-1",
+            "1-",
+            "1-2-3",
+            " 1-2",
+            "1-2 ",
+            "a-1",
+            "18446744073709551616-0",
+            "$",
+            "1.5",
+            "++1",
+            "+",
+        ] {
             assert!(text.parse::<EntryId>().is_err(), "{text:?} was accepted");
         }
     }

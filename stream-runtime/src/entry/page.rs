@@ -79,7 +79,7 @@ impl PageIndex {
     }
 
     /// The entries, in the order in which they were noted. All spans are within `bytes`.
-    pub(crate) fn over(self, stream: Arc<str>, bytes: Vec<u8>) -> Vec<Entry> {
+    pub(crate) fn over<C: FromIterator<Entry>>(self, stream: Arc<str>, bytes: Vec<u8>) -> C {
         let entries = self.entries();
         let page = Arc::new(Page { stream, bytes, index: self });
         (0..entries).map(|entry| Entry { fields: Fields::new(Arc::clone(&page), entry) }).collect()

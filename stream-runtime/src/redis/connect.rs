@@ -80,6 +80,11 @@ impl Connections {
         within(deadline, wire.xread(xread)).await.unwrap_or_else(|late| Err(late.into()))
     }
 
+    /// Sends a read ahead of its time, on a connection of its own.
+    pub(super) async fn send_ahead(&self, wire: &mut Wire, xread: &Xread<'_>) -> Result<(), WireError> {
+        within(self.response_timeout, wire.send_ahead(xread)).await.unwrap_or_else(|late| Err(late.into()))
+    }
+
     /// Runs a command that answers with one text, and does not block, on a connection of its own.
     pub(super) async fn ask(&self, wire: &mut Wire, command: &Cmd) -> Result<String, WireError> {
         within(self.response_timeout, wire.ask(command)).await.unwrap_or_else(|late| Err(late.into()))

@@ -76,7 +76,7 @@ impl Continuity {
     }
 
     /// Entries were read. Returns the mark of checkpoints at them.
-    pub(super) fn read(&mut self, entries: &[Entry], at_end: bool) -> Option<Mark> {
+    pub(super) fn read(&mut self, entries: &Arc<[Entry]>, at_end: bool) -> Option<Mark> {
         self.at_end = at_end;
         self.history.as_mut()?.read(entries)
     }

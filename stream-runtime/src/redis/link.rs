@@ -7,6 +7,7 @@ use redis::Cmd;
 
 use super::wire::{Page, Wire, WireError, Xread};
 use super::{Server, errors};
+use crate::entry::EntryId;
 
 /// A connection of a source's own: a blocking read blocks all that is behind it.
 pub(super) struct Link {
@@ -33,11 +34,34 @@ impl Link {
         Ok(self.connections)
     }
 
+    /// How often a connection was made.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections
+    }
+
     /// Reads, blocking for `block`. Only on a connection that there is: a new one is to be looked at first.
     pub(super) async fn xread(&mut self, xread: &Xread<'_>, block: Duration) -> Result<Page, WireError> {
         let mut wire = self.take()?;
         let result = self.server.connections.read(&mut wire, xread, block).await;
         self.keep(wire, result)
+    }
+
+    /// Sends the next read ahead of its time. The next call is the [`xread`](Self::xread) that takes its reply: see
+    /// [`stay_at`](Self::stay_at).
+    pub(super) async fn send_ahead(&mut self, xread: &Xread<'_>) -> Result<(), WireError> {
+        let mut wire = self.take()?;
+        let result = self.server.connections.send_ahead(&mut wire, xread).await;
+        self.keep(wire, result)
+    }
+
+    /// Reading goes on at `after`: gives the connection up where a reply from elsewhere is still to come. Tells
+    /// whether a reply from here is.
+    pub(super) fn stay_at(&mut self, after: EntryId) -> bool {
+        let ahead_of = self.wire.as_ref().and_then(Wire::ahead_of);
+        if ahead_of.is_some_and(|ahead| ahead != after) {
+            self.wire = None;
+        }
+        ahead_of == Some(after)
     }
 
     /// Runs a command that answers with one text, and does not block. Only on a connection that there is.

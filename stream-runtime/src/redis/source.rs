@@ -64,20 +64,60 @@ impl RedisSource {
         found.map_err(|error| self.failure("check", error))
     }
 
-    /// One `XREAD`, blocking until `deadline`.
-    async fn xread(
-        &mut self,
-        after: EntryId,
-        count: usize,
-        max_bytes: usize,
-        deadline: Instant,
-    ) -> Result<Page, BackendError> {
+    /// One `XREAD`, blocking until `deadline`; or the reply to the one that was sent ahead.
+    async fn xread(&mut self, after: EntryId, limit: Limit, deadline: Instant) -> Result<Page, BackendError> {
         let block = deadline.saturating_duration_since(Instant::now());
         // `BLOCK 0` waits for ever: a wait below a millisecond is one, and none is none.
         let millis = (!block.is_zero()).then(|| block_millis(block));
-        let xread = Xread { stream: &self.stream, after, count, block: millis, max_bytes };
+        let count = self.pace.count(limit);
+        let xread = Xread { stream: &self.stream, after, count, block: millis, max_bytes: limit.bytes };
         let page = self.link.xread(&xread, block).await;
         page.map_err(|error| self.failure("read", error))
+    }
+
+    /// What the read brought that was sent ahead; nothing where none was.
+    async fn read_ahead(
+        &mut self,
+        after: EntryId,
+        limit: Limit,
+        deadline: Instant,
+    ) -> Result<Option<Batch>, BackendError> {
+        if !self.link.stay_at(after) {
+            return Ok(None);
+        }
+        let page = self.xread(after, limit, deadline).await?;
+        // It is as old as the handling of a batch took. Where a check comes first by now, it is read again behind that.
+        if self.continuity.is_due(self.link.connections()) {
+            return Ok(None);
+        }
+        Ok(self.accept(page, limit).await)
+    }
+
+    /// Makes a batch of a page that has entries. Where there are more, the next read is sent ahead.
+    async fn accept(&mut self, page: Page, limit: Limit) -> Option<Batch> {
+        if page.received > 0 {
+            self.pace.learn(page.asked, page.received, page.bytes);
+        }
+        let is_end = page.received < page.asked;
+        if !is_end {
+            self.send_ahead(&page, limit).await;
+        }
+        let mark = self.continuity.read(&page.entries, is_end);
+        Batch::new(page.entries, mark)
+    }
+
+    /// Has the server read what is behind this page while it is handled. The reply waits in the socket.
+    async fn send_ahead(&mut self, page: &Page, limit: Limit) {
+        let Some(last) = page.entries.last() else { return };
+        // A check must come first: nothing can be asked before the reply is read.
+        if self.continuity.is_due(self.link.connections()) {
+            return;
+        }
+        let count = self.pace.count(limit);
+        let xread =
+            Xread { stream: &self.stream, after: last.id(), count, block: None, max_bytes: limit.bytes };
+        // A connection that fails here is made anew by the next read.
+        let _ = self.link.send_ahead(&xread).await;
     }
 
     /// The id of the last entry that is still there, for users who may not ask `XINFO`.
@@ -108,17 +148,15 @@ impl Source for RedisSource {
     async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         self.continuity.start_at(after);
+        if let Some(batch) = self.read_ahead(after.id, limit, deadline).await? {
+            return Ok(Read::Batch(batch));
+        }
         loop {
             if let Some(found) = self.check(false).await? {
                 return Ok(found);
             }
-            let count = self.pace.count(limit);
-            let page = self.xread(after.id, count, limit.bytes, deadline).await?;
-            if page.received > 0 {
-                self.pace.learn(count, page.received, page.bytes);
-            }
-            let mark = self.continuity.read(&page.entries, page.received < count);
-            if let Some(batch) = Batch::new(page.entries, mark) {
+            let page = self.xread(after.id, limit, deadline).await?;
+            if let Some(batch) = self.accept(page, limit).await {
                 return Ok(Read::Batch(batch));
             }
             // An empty reply is no timeout by itself: a stream's entry may be deleted as it comes.

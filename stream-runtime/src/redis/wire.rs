@@ -64,7 +64,9 @@ pub(super) struct Xread<'a> {
 
 /// What an `XREAD` brought.
 pub(super) struct Page {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Arc<[Entry]>,
+    /// How many entries were asked for.
+    pub(super) asked: usize,
     /// How many entries came, with those that were left away.
     pub(super) received: usize,
     /// The bytes of all names and values that came.
@@ -80,32 +82,63 @@ pub(super) struct Wire {
     /// What came and is not yet used.
     received: Vec<u8>,
     request: Vec<u8>,
+    /// A read that was sent ahead of its time, and whose reply is still to come.
+    ahead: Option<Ahead>,
     /// How large the last page was, in bytes, entries and texts: the next one will be about as large.
     last: (usize, usize, usize),
 }
 
+#[derive(Clone, Copy)]
+struct Ahead {
+    after: EntryId,
+    count: usize,
+}
+
 impl Wire {
     fn new(socket: Box<dyn Socket>) -> Self {
-        Self { socket, received: Vec::new(), request: Vec::new(), last: (0, 0, 0) }
+        Self { socket, received: Vec::new(), request: Vec::new(), ahead: None, last: (0, 0, 0) }
+    }
+
+    /// Sends the next read, so that the server works while what it brought before is made use of. The reply is for the
+    /// next [`xread`](Self::xread), which must start at the same position, and before which nothing else may be asked.
+    pub(super) async fn send_ahead(&mut self, xread: &Xread<'_>) -> Result<(), WireError> {
+        self.send(xread).await?;
+        self.ahead = Some(Ahead { after: xread.after, count: xread.count });
+        Ok(())
+    }
+
+    /// From which position a read was sent ahead.
+    pub(super) fn ahead_of(&self) -> Option<EntryId> {
+        self.ahead.map(|ahead| ahead.after)
     }
 
     /// Reads the stream. Has no deadline of its own.
     pub(super) async fn xread(&mut self, xread: &Xread<'_>) -> Result<Page, WireError> {
-        self.request.clear();
-        xread.write_to(&mut self.request);
-        self.socket.write_all(&self.request).await?;
-        self.socket.flush().await?;
-
+        let asked = match self.ahead.take() {
+            Some(ahead) if ahead.after == xread.after => ahead.count,
+            Some(_) => return Err(WireError::Odd("a reply for another position")),
+            None => {
+                self.send(xread).await?;
+                xread.count
+            }
+        };
         let (_, entries, texts) = self.last;
         let mut reply = Entries::new(PageIndex::with_capacity(entries, texts), xread.max_bytes);
         loop {
             match reply.walk(&self.received) {
-                Ok(()) => return Ok(self.page(reply, xread.stream)),
+                Ok(()) => return Ok(self.page(reply, asked, xread.stream)),
                 Err(Stop::More) => reply.forget(&mut self.received),
                 Err(stop) => return Err(self.failure(stop, reply.at)),
             }
             self.receive().await?;
         }
+    }
+
+    async fn send(&mut self, xread: &Xread<'_>) -> io::Result<()> {
+        self.request.clear();
+        xread.write_to(&mut self.request);
+        self.socket.write_all(&self.request).await?;
+        self.socket.flush().await
     }
 
     /// Runs a command that answers no more than that it worked.
@@ -122,6 +155,9 @@ impl Wire {
     }
 
     async fn answer(&mut self, command: &Cmd) -> Result<Option<String>, WireError> {
+        if self.ahead.is_some() {
+            return Err(WireError::Odd("a reply to another command"));
+        }
         self.socket.write_all(&command.get_packed_command()).await?;
         self.socket.flush().await?;
         let mut answer = Answer::new();
@@ -151,13 +187,13 @@ impl Wire {
     }
 
     /// Makes a page of the reply: the buffer goes with it, but for what came behind.
-    fn page(&mut self, reply: Entries, stream: &Arc<str>) -> Page {
+    fn page(&mut self, reply: Entries, asked: usize, stream: &Arc<str>) -> Page {
         let Entries { index, received, bytes, at, .. } = reply;
         if received == 0 {
             // Nobody knows how long nothing comes: the buffer is not kept.
             self.received = self.received.split_off(at);
             self.last = (0, 0, 0);
-            return Page { entries: Vec::new(), received, bytes };
+            return Page { entries: Arc::default(), asked, received, bytes };
         }
         self.last = (at, index.entries(), index.texts());
         let rest = self.received.split_off(at);
@@ -165,7 +201,7 @@ impl Wire {
         if buffer.capacity() / 2 > buffer.len() {
             buffer.shrink_to_fit();
         }
-        Page { entries: index.over(Arc::clone(stream), buffer), received, bytes }
+        Page { entries: index.over(Arc::clone(stream), buffer), asked, received, bytes }
     }
 
     /// The error that ended a reply.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
+mod ahead;
 mod continuity;
 mod errors;
 mod offsets;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stream_runtime::testing::RedisServer;
 use stream_runtime::{Backend, Checkpoint, ErrorKind, OffsetStore};
 
-use crate::support::{after, at, backend, backend_at, eventually, fake_server, run};
+use crate::support::{after, at, backend, backend_at, calls, eventually, fake_server, run};
 
 #[tokio::test]
 async fn a_committed_offset_is_loaded_again() {
@@ -162,12 +162,4 @@ async fn commits_go_on_after_the_server_came_back() {
 
 async fn loaded(mut offsets: Box<dyn OffsetStore>) -> Checkpoint {
     offsets.load().await.unwrap().unwrap()
-}
-
-/// How often the server was sent this command.
-async fn calls(connection: &mut redis::aio::MultiplexedConnection, command: &str) -> u32 {
-    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
-    let prefix = format!("cmdstat_{command}:calls=");
-    let calls = stats.lines().find_map(|line| line.strip_prefix(&prefix));
-    calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
 }

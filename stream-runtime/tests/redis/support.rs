@@ -65,6 +65,14 @@ pub(crate) fn ids(batch: &Batch) -> Vec<u64> {
     batch.entries().iter().map(|entry| entry.id().ms).collect()
 }
 
+/// How often the server was sent this command.
+pub(crate) async fn calls(connection: &mut MultiplexedConnection, command: &str) -> u32 {
+    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
+    let prefix = format!("cmdstat_{command}:calls=");
+    let calls = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+    calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+}
+
 /// Tries until it works: how a consumer gets over a server's restart.
 pub(crate) async fn eventually<T, F: Future<Output = Result<T, BackendError>>>(
     mut work: impl FnMut() -> F,

@@ -71,7 +71,7 @@ impl History {
     }
 
     /// Entries were read. Returns the mark of checkpoints at them.
-    pub(super) fn read(&mut self, entries: &[Entry]) -> Option<Mark> {
+    pub(super) fn read(&mut self, entries: &Arc<[Entry]>) -> Option<Mark> {
         let last = entries.last()?;
         let before = self.at.count;
         self.at = Position {
@@ -83,7 +83,7 @@ impl History {
         if let Some(since) = &mut self.since {
             since.extend(entries.iter().map(Entry::id));
         }
-        let (known, entries) = (Arc::clone(&self.known), entries.to_vec());
+        let (known, entries) = (Arc::clone(&self.known), Arc::clone(entries));
         Some(Mark::new(move |id| {
             let index = entries.partition_point(|entry| entry.id() < id);
             let content = entries.get(index).map_or(Content::Unknown, Content::of);

@@ -1,7 +1,6 @@
 //! Walks over a reply while it comes in, and remembers how far it got.
 
 use std::ops::Range;
-use std::str;
 
 use super::token::{Stop, Token, text_at, token};
 use crate::entry::{EntryId, PageIndex};
@@ -128,8 +127,7 @@ impl Entries {
     fn id(&mut self, bytes: &[u8]) -> Result<Expect, Stop> {
         let (text, end) = text_at(bytes, self.at)?.ok_or(Stop::Odd("an entry without an id"))?;
         self.at = end;
-        let id = str::from_utf8(&bytes[text]).ok().and_then(|text| text.parse().ok());
-        self.id = id.ok_or(Stop::Odd("an entry id that is none"))?;
+        self.id = EntryId::from_bytes(&bytes[text]).ok_or(Stop::Odd("an entry id that is none"))?;
         Ok(Expect::Fields)
     }
 

@@ -70,7 +70,7 @@ fn entry(id: u64, content: u64) -> Entry {
     Entry::new("s", at(id), [("t", content.to_string())])
 }
 
-fn entries(ids: impl IntoIterator<Item = u64>) -> Vec<Entry> {
+fn entries(ids: impl IntoIterator<Item = u64>) -> Arc<[Entry]> {
     ids.into_iter().map(|id| entry(id, id)).collect()
 }
 
