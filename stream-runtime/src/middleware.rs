@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`TraceLayer`] | a span for each delivery; holds, skips and recoveries as events |
 //! | [`MetricsLayer`] | deliveries by outcome, handling time, age of the held entry, lag |
-//! | [`GuardLayer`] | turns the errors and panics of your layers into holds |
+//! | [`GuardLayer`] | turns the errors and panics of your layers into holds, where there are some |
 //! | *your layers* | [`Consumer::layer`](crate::Consumer::layer); the last added is outermost |
 //! | [`RetryLayer`] | calls again at once where a hiccup may pass in milliseconds |
 //! | [`TimeoutLayer`] | ends one call of the handler that takes too long |

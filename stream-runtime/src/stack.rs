@@ -98,6 +98,7 @@ fn handling<H: Handler>(
     config: &ConsumerConfig,
     jitter: &Jitter,
 ) -> impl Service<Delivery, Response = Advance, Error = Hold, Future: Send> + Send + use<H> {
+    // Not a `HandlerService`: that one's future has a name, and so a box of its own.
     let service = service_fn(move |delivery: Delivery| {
         let handler = Arc::clone(&handler);
         async move { H::handle(&handler, &delivery.entry).await }

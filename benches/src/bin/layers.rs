@@ -100,8 +100,7 @@ impl Visitor for Layers<'_> {
 /// What each allocation is for. A step that is not named here allocates nothing.
 fn reason(name: &str) -> &'static str {
     match name {
-        "handler" => "the service's future, and within it that of `async fn handle`",
-        "box" => "the future, erased, since your layers may stand here",
+        "handler" => "the future of `async fn handle`",
         "box of the whole" => "the future, erased, for the loop",
         "loop, no-op" => {
             "those of the stack; what is beyond them is of a batch or of a commit, shared by the entries of it"

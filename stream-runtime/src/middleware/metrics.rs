@@ -1,5 +1,6 @@
 //! Deliveries in numbers.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Counter, Gauge, Histogram, IntoF64, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -47,7 +48,7 @@ const LAG_EVERY: Duration = Duration::from_millis(10);
 /// stream is quiet: whoever feeds it calls [`idle`](Self::idle) then, as the consumer does.
 ///
 /// The handles are made here, once, and not for each delivery, which then allocates nothing and looks nothing
-/// up. So the recorder must be installed before the layer is made; without one, each costs a branch.
+/// up. So the recorder must be installed before the layer is made; without one, nothing is timed.
 ///
 /// ```
 /// use stream_runtime::middleware::MetricsLayer;
@@ -130,8 +131,10 @@ where
     }
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
-        let (started, held_since) = (Instant::now(), delivery.held_since);
-        self.observe_lag(&delivery, started);
+        let (started, held_since) = (self.meters.is_recorded.then(Instant::now), delivery.held_since);
+        if let Some(started) = started {
+            self.observe_lag(&delivery, started);
+        }
         let meters = Arc::clone(&self.meters);
         MetricsFuture { inner: self.inner.call(delivery), meters, started, held_since }
     }
@@ -144,7 +147,8 @@ pin_project! {
         #[pin]
         inner: F,
         meters: Arc<Meters>,
-        started: Instant,
+        // `None` where nobody records.
+        started: Option<Instant>,
         held_since: Option<Instant>,
     }
 }
@@ -158,7 +162,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.inner.poll(cx));
-        this.meters.end(&outcome, *this.started, *this.held_since);
+        if let Some(started) = *this.started {
+            this.meters.end(&outcome, started, *this.held_since);
+        }
         Poll::Ready(outcome)
     }
 }
@@ -166,6 +172,8 @@ where
 /// The handles of one consumer.
 #[derive(Debug)]
 struct Meters {
+    /// Whether a recorder was there when the handles were made.
+    is_recorded: bool,
     handled: Counter,
     skipped: Counter,
     held: Counter,
@@ -180,13 +188,15 @@ impl Meters {
         let (c, s) = (|| Arc::clone(&consumer), || Arc::clone(&stream));
         let deliveries =
             |outcome| counter!(DELIVERIES, "consumer" => c(), "stream" => s(), "outcome" => outcome);
+        let lag = gauge!(LAG, "consumer" => c(), "stream" => s());
         Self {
+            is_recorded: start_at_zero(&lag),
             handled: deliveries("handled"),
             skipped: deliveries("skipped"),
             held: deliveries("held"),
             handling: histogram!(HANDLING, "consumer" => c(), "stream" => s()),
             held_age: gauge!(HELD_AGE, "consumer" => c(), "stream" => s()),
-            lag: gauge!(LAG, "consumer" => c(), "stream" => s()),
+            lag,
         }
     }
 
@@ -212,6 +222,22 @@ impl Meters {
             Err(_) => &self.held,
         }
     }
+}
+
+/// Sets a gauge to zero, and tells whether a recorder asked for the number.
+fn start_at_zero(gauge: &Gauge) -> bool {
+    struct Zero<'a>(&'a Cell<bool>);
+
+    impl IntoF64 for Zero<'_> {
+        fn into_f64(self) -> f64 {
+            self.0.set(true);
+            0.0
+        }
+    }
+
+    let is_asked = Cell::new(false);
+    gauge.set(Zero(&is_asked));
+    is_asked.get()
 }
 
 fn describe() {

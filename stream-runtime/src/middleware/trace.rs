@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
-use tracing::instrument::Instrumented;
-use tracing::{Instrument, debug_span, info, warn};
+use tracing::{Span, debug_span, info, warn};
 
 use crate::delivery::Delivery;
 use crate::outcome::{Advance, Hold, Outcome};
@@ -103,7 +102,7 @@ where
             redelivery = delivery.redelivery,
         );
         let inner = span.in_scope(|| self.inner.call(delivery.clone()));
-        TraceFuture { inner: inner.instrument(span), delivery }
+        TraceFuture { inner, span, delivery }
     }
 }
 
@@ -112,7 +111,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct TraceFuture<F> {
         #[pin]
-        inner: Instrumented<F>,
+        inner: F,
+        span: Span,
         delivery: Delivery,
     }
 }
@@ -121,9 +121,10 @@ impl<F: Future<Output = Outcome>> Future for TraceFuture<F> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let mut this = self.project();
-        let outcome = ready!(this.inner.as_mut().poll(cx));
-        this.inner.span().in_scope(|| report(this.delivery, &outcome));
+        let this = self.project();
+        let _entered = this.span.enter();
+        let outcome = ready!(this.inner.poll(cx));
+        report(this.delivery, &outcome);
         Poll::Ready(outcome)
     }
 }
