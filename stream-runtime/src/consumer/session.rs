@@ -1,23 +1,26 @@
 //! The loop: takes batches from the reader, delivers each entry until it advances, and settles it.
 
+mod hold;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
-use tokio::task::coop::consume_budget;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep, sleep_until};
+use tokio::task::coop::consume_budget;
+use tokio::time::{Duration, sleep, sleep_until};
 
+use self::hold::{Held, Waited};
 use super::reader::{Arrival, Reader};
 use super::{Worker, report};
-use crate::backend::{BackendError, Batch, Checkpoint, ErrorKind, Finding, OffsetStore, Presence, Source};
+use crate::backend::{BackendError, Batch, Checkpoint, ErrorKind, Finding, OffsetStore, Source};
 use crate::backoff::{Backoff, Jitter};
 use crate::committer::Committer;
 use crate::config::OnGap;
 use crate::delivery::Delivery;
-use crate::entry::{Entry, EntryId};
+use crate::entry::Entry;
 use crate::outcome::{Advance, Hold, Outcome};
 use crate::shutdown::Shutdown;
 use crate::stack::Stack;
@@ -253,67 +256,6 @@ impl<'worker> Session<'worker> {
             }
         }
     }
-
-    /// How long to wait before a held entry is delivered again.
-    fn delay(&self, hold: &Hold, redelivery: u64) -> Duration {
-        match hold.retry_after {
-            // Asked for by the handler, but never a hot loop.
-            Some(delay) => delay.max(self.backoff.min),
-            None => self.backoff.delay(redelivery, &self.jitter),
-        }
-    }
-
-    /// Waits before the next delivery of a held entry. Now and then looks whether the entry is still there: an
-    /// operator deletes it to skip it.
-    async fn wait_held(&mut self, id: EntryId, delay: Duration, held: &mut Held) -> Result<Waited, End> {
-        let mut over = pin!(sleep(delay));
-        loop {
-            let look = async {
-                sleep_until(held.look_at).await;
-                self.inspector.presence(id).await
-            };
-            let presence = tokio::select! {
-                biased;
-                _ = self.shutdown.requested() => return Err(End::Drain),
-                committed = self.committer.step() => {
-                    self.worker.status.committed(committed?);
-                    continue;
-                }
-                () = &mut over => return Ok(Waited::Over),
-                presence = look => presence,
-            };
-            held.look_at = Instant::now() + LOOK_EVERY;
-            self.committer.verify();
-            match presence {
-                Ok(Presence::Deleted) => return Ok(Waited::Deleted),
-                // Trimmed away, or not clear: we have the entry, so it gets its chance.
-                Ok(Presence::Present | Presence::Trimmed | Presence::Unclear) => self.inspect_trouble.over(),
-                Err(error) => held.look_at += self.inspect_trouble.happened(&error),
-            }
-        }
-    }
-}
-
-/// What is known of an entry while it is held.
-struct Held {
-    deliveries: u64,
-    since: Instant,
-    /// When to look again whether it still exists.
-    look_at: Instant,
-}
-
-impl Held {
-    fn now() -> Self {
-        let since = Instant::now();
-        Self { deliveries: 0, since, look_at: since + LOOK_EVERY }
-    }
-}
-
-/// How the wait of a held entry ended.
-#[derive(PartialEq, Eq)]
-enum Waited {
-    Over,
-    Deleted,
 }
 
 /// Ends when a shutdown's time is up.
