@@ -41,7 +41,8 @@ pub struct ConsumerConfig {
     /// How much one read may bring.
     pub batch: BatchConfig,
     /// How many entries may be handled ahead of the committed offset, and so may be handled again after a crash;
-    /// default 512. `1` commits each entry before the next one starts; more lets commits overlap handling.
+    /// default 1024. `1` commits each entry before the next one starts; more lets commits overlap handling. With less
+    /// than twice [`BatchConfig::entries`], a drain at full speed waits for its commits.
     pub max_uncommitted: usize,
     /// The waits before a held entry is delivered again; default 100 ms to 30 s.
     pub hold_backoff: BackoffConfig,
@@ -60,7 +61,7 @@ impl Default for ConsumerConfig {
             start: StartAt::Beginning,
             block_timeout: Duration::from_secs(5),
             batch: BatchConfig::default(),
-            max_uncommitted: 512,
+            max_uncommitted: 1024,
             hold_backoff: BackoffConfig { min: Duration::from_millis(100), max: Duration::from_secs(30) },
             handler_timeout: Duration::from_secs(30),
             retry: RetryConfig::default(),
@@ -97,7 +98,7 @@ impl ConsumerConfig {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BatchConfig {
-    /// At most this many entries (`XREAD COUNT`); default 256.
+    /// At most this many entries (`XREAD COUNT`); default 512.
     pub entries: usize,
     /// About this many bytes; default 4 MiB. One entry is read whatever its size.
     pub bytes: usize,
@@ -105,7 +106,7 @@ pub struct BatchConfig {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { entries: 256, bytes: 4 << 20 }
+        Self { entries: 512, bytes: 4 << 20 }
     }
 }
 
@@ -221,8 +222,8 @@ mod tests {
         let config = parse("{}").unwrap();
         assert_eq!(config, ConsumerConfig::default());
         assert_eq!(config.block_timeout, Duration::from_secs(5));
-        assert_eq!((config.batch.entries, config.batch.bytes), (256, 4 * 1024 * 1024));
-        assert_eq!(config.max_uncommitted, 512);
+        assert_eq!((config.batch.entries, config.batch.bytes), (512, 4 * 1024 * 1024));
+        assert_eq!(config.max_uncommitted, 1024);
         assert_eq!(config.hold_backoff.min, Duration::from_millis(100));
         assert_eq!(config.hold_backoff.max, Duration::from_secs(30));
         assert_eq!(config.handler_timeout, Duration::from_secs(30));
