@@ -2,17 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::backend::{BackendError, Checkpoint, Mark, OffsetStore};
 use crate::entry::EntryId;
 use crate::trouble::Trouble;
-
-/// While entries are handled without a wait, the commit in flight is looked at once in so many entries: a look costs
-/// as much as a handler that does little.
-const LOOK_EVERY: usize = 16;
 
 /// Makes the offset durable behind the handling.
 ///
@@ -21,6 +19,7 @@ const LOOK_EVERY: usize = 16;
 pub(crate) struct Committer {
     store: Option<Box<dyn OffsetStore>>,
     in_flight: Option<InFlight>,
+    news: Option<Arc<News>>,
     /// The newest checkpoint that is settled and not yet on its way.
     next: Option<Checkpoint>,
     /// Entries settled since the last checkpoint that is durable.
@@ -30,6 +29,37 @@ pub(crate) struct Committer {
     trouble: Trouble,
     /// After a failure: until when not to try again.
     pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// Wakes the loop, and remembers that it did.
+struct News {
+    came: AtomicBool,
+    task: Waker,
+}
+
+impl News {
+    /// A waker of this task that has not yet been used.
+    fn awaited(news: &mut Option<Arc<Self>>, task: &Waker) -> Waker {
+        let news = match news {
+            Some(news) if news.task.will_wake(task) => {
+                news.came.store(false, Ordering::Release);
+                news
+            }
+            news => news.insert(Arc::new(Self { came: AtomicBool::new(false), task: task.clone() })),
+        };
+        Waker::from(Arc::clone(news))
+    }
+}
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.came.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
 }
 
 type Operation = Pin<Box<dyn Future<Output = (Box<dyn OffsetStore>, Result<(), BackendError>)> + Send>>;
@@ -47,6 +77,7 @@ impl Committer {
         Self {
             store: Some(store),
             in_flight: None,
+            news: None,
             next: None,
             uncommitted: 0,
             max_uncommitted,
@@ -66,9 +97,10 @@ impl Committer {
         self.uncommitted += 1;
     }
 
-    /// Whether a step is due before another entry is handled: a commit to start, or to look at.
+    /// Whether a step may bring something: a commit to start, or news of the one in flight. To look at it for each
+    /// entry would cost as much as a handler that does little.
     pub(crate) fn is_due(&self) -> bool {
-        self.in_flight.is_none() || self.uncommitted.is_multiple_of(LOOK_EVERY)
+        self.in_flight.is_none() || self.news.as_ref().is_none_or(|news| news.came.load(Ordering::Acquire))
     }
 
     /// Whether another entry may be handled before a commit is done.
@@ -125,7 +157,8 @@ impl Committer {
         self.store
     }
 
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<EntryId, BackendError>> {
+    /// One step, for a caller that polls by itself.
+    pub(crate) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<EntryId, BackendError>> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -135,7 +168,8 @@ impl Committer {
                 self.in_flight = self.start();
             }
             let Some(in_flight) = &mut self.in_flight else { return Poll::Pending };
-            let (store, result) = ready!(in_flight.operation.as_mut().poll(cx));
+            let waker = News::awaited(&mut self.news, cx.waker());
+            let (store, result) = ready!(in_flight.operation.as_mut().poll(&mut Context::from_waker(&waker)));
             self.store = Some(store);
             let Some(done) = self.in_flight.take() else { continue };
             if let Poll::Ready(finished) = self.finish(done, result) {

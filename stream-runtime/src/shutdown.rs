@@ -23,9 +23,10 @@ impl Trigger {
 }
 
 impl Shutdown {
-    /// Whether it is asked to end. Cheaper than to ask until when.
+    /// Whether it is asked to end, where [`requested`](Self::requested) has not yet said so. Cheaper than to ask
+    /// until when.
     pub(crate) fn is_requested(&self) -> bool {
-        // The value changes once.
+        // The value changes once, and what `requested` has seen is no change any more.
         !matches!(self.0.has_changed(), Ok(false))
     }
 

@@ -4,7 +4,7 @@ mod hold;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
@@ -184,7 +184,7 @@ impl<'worker> Session<'worker> {
             return Err(End::Drain);
         }
         if self.committer.is_due()
-            && let Poll::Ready(committed) = poll_once(self.committer.step()).await
+            && let Poll::Ready(committed) = poll_fn(|cx| Poll::Ready(self.committer.poll_step(cx))).await
         {
             self.worker.status.committed(committed?);
         }
@@ -239,22 +239,20 @@ impl<'worker> Session<'worker> {
     async fn call(&mut self, stack: &mut Stack, delivery: Delivery) -> Result<Outcome<Advance, Hold>, End> {
         let id = delivery.entry.id();
         let mut delivered = pin!(stack.deliver(delivery));
-        // Most are ready at once, and need nothing of what follows.
-        if let Poll::Ready(outcome) = poll_once(delivered.as_mut()).await {
-            return Ok(outcome);
-        }
         let mut out_of_time = pin!(out_of_time(&self.shutdown));
-        loop {
-            tokio::select! {
-                biased;
-                outcome = &mut delivered => return Ok(outcome),
-                committed = self.committer.step() => self.worker.status.committed(committed?),
-                () = &mut out_of_time => {
-                    report::cut_off(&self.worker.status, id);
-                    return Err(End::Drain);
-                }
+        // By hand: most are ready at once, and a `select!` would be felt.
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = delivered.as_mut().poll(cx) {
+                return Poll::Ready(Ok(outcome));
             }
-        }
+            while let Poll::Ready(committed) = self.committer.poll_step(cx) {
+                self.worker.status.committed(committed?);
+            }
+            ready!(out_of_time.as_mut().poll(cx));
+            report::cut_off(&self.worker.status, id);
+            Poll::Ready(Err(End::Drain))
+        })
+        .await
     }
 }
 
@@ -262,12 +260,6 @@ impl<'worker> Session<'worker> {
 async fn out_of_time(shutdown: &Shutdown) {
     let deadline = shutdown.clone().requested().await;
     sleep_until(deadline).await;
-}
-
-/// Polls a future once, and tells whether it was ready.
-async fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 fn reader_died() -> End {
