@@ -70,6 +70,11 @@ impl Continuity {
         if self.connection != Some(connection) || remembered > MOST_IDS {
             return true;
         }
+        self.is_time()
+    }
+
+    /// Whether the last check is so long ago that the next one is due.
+    pub(super) fn is_time(&self) -> bool {
         let (ended, took) = self.last_check;
         let pause = if self.at_end { took * SHARE } else { EVERY.max(took * SHARE) };
         ended.elapsed() >= pause

@@ -54,14 +54,15 @@ impl Link {
         self.keep(wire, result)
     }
 
-    /// Reading goes on at `after`: gives the connection up where a reply from elsewhere is still to come. Tells
-    /// whether a reply from here is.
-    pub(super) fn stay_at(&mut self, after: EntryId) -> bool {
-        let ahead_of = self.wire.as_ref().and_then(Wire::ahead_of);
-        if ahead_of.is_some_and(|ahead| ahead != after) {
+    /// Reading goes on at `after`, by no more than `most` entries: gives the connection up where another reply is still
+    /// to come. Tells whether the right one is.
+    pub(super) fn stay_at(&mut self, after: EntryId, most: usize) -> bool {
+        let Some(ahead) = self.wire.as_ref().and_then(Wire::ahead) else { return false };
+        let is_right = ahead.after == after && ahead.count <= most;
+        if !is_right {
             self.wire = None;
         }
-        ahead_of == Some(after)
+        is_right
     }
 
     /// Runs a command that answers with one text, and does not block. Only on a connection that there is.

@@ -28,6 +28,8 @@ pub(super) struct RedisSource {
     stream: Arc<str>,
     link: Link,
     pace: Pace,
+    /// The last batch was handled before a check was due: so may be the next, and what is sent ahead is not too old.
+    keeps_pace: bool,
     continuity: Continuity,
 }
 
@@ -36,7 +38,7 @@ impl RedisSource {
         let stream: Arc<str> = Arc::from(stream);
         let link = Link::new(Arc::clone(&server));
         let continuity = Continuity::new(Arc::clone(&stream));
-        Self { server, stream, link, pace: Pace::new(), continuity }
+        Self { server, stream, link, pace: Pace::new(), keeps_pace: true, continuity }
     }
 
     fn error(&self, doing: &str, error: &RedisError) -> BackendError {
@@ -76,21 +78,15 @@ impl RedisSource {
     }
 
     /// What the read brought that was sent ahead; nothing where none was.
-    async fn read_ahead(
-        &mut self,
-        after: EntryId,
-        limit: Limit,
-        deadline: Instant,
-    ) -> Result<Option<Batch>, BackendError> {
-        if !self.link.stay_at(after) {
-            return Ok(None);
+    async fn read_ahead(&mut self, after: EntryId, limit: Limit, deadline: Instant) -> Option<Batch> {
+        if !self.link.stay_at(after, limit.entries) {
+            return None;
         }
-        let page = self.xread(after, limit, deadline).await?;
-        // It is as old as the handling of a batch took. Where a check comes first by now, it is read again behind that.
-        if self.continuity.is_due(self.link.connections()) {
-            return Ok(None);
-        }
-        Ok(self.accept(page, limit).await)
+        // It is as old as the handling of a batch took, and so is an error: what is true now, the next read says.
+        let page = self.xread(after, limit, deadline).await.ok()?;
+        // Where a check comes first by now, all is read again behind that.
+        let is_due = self.continuity.is_due(self.link.connections());
+        if is_due { None } else { self.accept(page, limit).await }
     }
 
     /// Makes a batch of a page that has entries. Where there are more, the next read is sent ahead.
@@ -109,8 +105,8 @@ impl RedisSource {
     /// Has the server read what is behind this page while it is handled. The reply waits in the socket.
     async fn send_ahead(&mut self, page: &Page, limit: Limit) {
         let Some(last) = page.entries.last() else { return };
-        // A check must come first: nothing can be asked before the reply is read.
-        if self.continuity.is_due(self.link.connections()) {
+        // Where a check is due, it comes first: nothing can be asked before the reply is read.
+        if !self.keeps_pace || self.continuity.is_due(self.link.connections()) {
             return;
         }
         let count = self.pace.count(limit);
@@ -148,7 +144,8 @@ impl Source for RedisSource {
     async fn read(&mut self, after: &Checkpoint, limit: Limit, wait: Duration) -> Result<Read, BackendError> {
         let deadline = Instant::now() + wait.min(LONGEST_WAIT);
         self.continuity.start_at(after);
-        if let Some(batch) = self.read_ahead(after.id, limit, deadline).await? {
+        self.keeps_pace = !self.continuity.is_time();
+        if let Some(batch) = self.read_ahead(after.id, limit, deadline).await {
             return Ok(Read::Batch(batch));
         }
         loop {

@@ -88,10 +88,11 @@ pub(super) struct Wire {
     last: (usize, usize, usize),
 }
 
+/// A read whose reply is still to come.
 #[derive(Clone, Copy)]
-struct Ahead {
-    after: EntryId,
-    count: usize,
+pub(super) struct Ahead {
+    pub(super) after: EntryId,
+    pub(super) count: usize,
 }
 
 impl Wire {
@@ -107,9 +108,9 @@ impl Wire {
         Ok(())
     }
 
-    /// From which position a read was sent ahead.
-    pub(super) fn ahead_of(&self) -> Option<EntryId> {
-        self.ahead.map(|ahead| ahead.after)
+    /// The read that was sent ahead.
+    pub(super) fn ahead(&self) -> Option<Ahead> {
+        self.ahead
     }
 
     /// Reads the stream. Has no deadline of its own.

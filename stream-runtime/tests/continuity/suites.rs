@@ -35,6 +35,11 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
+    /// Whether another stream may take the stream's place.
+    pub(crate) fn replaces(&self) -> bool {
+        self.ops.iter().any(|(op, _)| matches!(op, Op::Del | Op::ClockBack | Op::Restore))
+    }
+
     /// In every second history, by chance, the consumer starts again now and then.
     pub(crate) fn ops_with_restarts(&self, random: &mut Random) -> Vec<(Op, u64)> {
         let mut ops = self.ops.to_vec();
