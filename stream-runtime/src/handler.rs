@@ -107,7 +107,7 @@ impl<F> fmt::Debug for HandlerFn<F> {
     }
 }
 
-/// A [`Handler`] as a [`Service`]: the innermost part of the stack.
+/// A [`Handler`] as a [`Service`]: the innermost part of a stack of your own, or of a test of a layer.
 pub struct HandlerService<H> {
     handler: Arc<H>,
 }

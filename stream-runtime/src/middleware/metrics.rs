@@ -131,7 +131,7 @@ where
     }
 
     fn call(&mut self, delivery: Delivery) -> Self::Future {
-        let (started, held_since) = (self.meters.is_recorded.then(Instant::now), delivery.held_since);
+        let (started, held_since) = (self.meters.is_timed.then(Instant::now), delivery.held_since);
         if let Some(started) = started {
             self.observe_lag(&delivery, started);
         }
@@ -147,7 +147,7 @@ pin_project! {
         #[pin]
         inner: F,
         meters: Arc<Meters>,
-        // `None` where nobody records.
+        // `None` where nobody records times.
         started: Option<Instant>,
         held_since: Option<Instant>,
     }
@@ -162,9 +162,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let outcome = ready!(this.inner.poll(cx));
-        if let Some(started) = *this.started {
-            this.meters.end(&outcome, started, *this.held_since);
-        }
+        this.meters.end(&outcome, *this.started, *this.held_since);
         Poll::Ready(outcome)
     }
 }
@@ -172,8 +170,8 @@ where
 /// The handles of one consumer.
 #[derive(Debug)]
 struct Meters {
-    /// Whether a recorder was there when the handles were made.
-    is_recorded: bool,
+    /// Whether a recorder takes what needs the time.
+    is_timed: bool,
     handled: Counter,
     skipped: Counter,
     held: Counter,
@@ -188,13 +186,15 @@ impl Meters {
         let (c, s) = (|| Arc::clone(&consumer), || Arc::clone(&stream));
         let deliveries =
             |outcome| counter!(DELIVERIES, "consumer" => c(), "stream" => s(), "outcome" => outcome);
+        let handling = histogram!(HANDLING, "consumer" => c(), "stream" => s());
         let lag = gauge!(LAG, "consumer" => c(), "stream" => s());
         Self {
-            is_recorded: start_at_zero(&lag),
+            is_timed: is_taken(|number| handling.record_many(number, 0))
+                || is_taken(|number| lag.set(number)),
             handled: deliveries("handled"),
             skipped: deliveries("skipped"),
             held: deliveries("held"),
-            handling: histogram!(HANDLING, "consumer" => c(), "stream" => s()),
+            handling,
             held_age: gauge!(HELD_AGE, "consumer" => c(), "stream" => s()),
             lag,
         }
@@ -204,12 +204,13 @@ impl Meters {
         self.lag.set(lag.as_secs_f64() * 1000.0);
     }
 
-    fn end<E>(&self, outcome: &Result<Advance, E>, started: Instant, held_since: Option<Instant>) {
-        let now = Instant::now();
-        self.handling.record(now - started);
+    fn end<E>(&self, outcome: &Result<Advance, E>, started: Option<Instant>, held_since: Option<Instant>) {
+        if let Some(started) = started {
+            self.handling.record(started.elapsed());
+        }
         let held_age = match outcome {
             Ok(_) => Duration::ZERO,
-            Err(_) => held_since.map_or(Duration::ZERO, |since| now - since),
+            Err(_) => held_since.map_or(Duration::ZERO, |since| since.elapsed()),
         };
         self.held_age.set(held_age);
         self.counter(outcome).increment(1);
@@ -224,20 +225,21 @@ impl Meters {
     }
 }
 
-/// Sets a gauge to zero, and tells whether a recorder asked for the number.
-fn start_at_zero(gauge: &Gauge) -> bool {
-    struct Zero<'a>(&'a Cell<bool>);
+/// Whether a recorder is behind a handle: it is asked to take a zero, and looks at it only then.
+fn is_taken(offer: impl FnOnce(Zero<'_>)) -> bool {
+    let is_taken = Cell::new(false);
+    offer(Zero(&is_taken));
+    is_taken.get()
+}
 
-    impl IntoF64 for Zero<'_> {
-        fn into_f64(self) -> f64 {
-            self.0.set(true);
-            0.0
-        }
+/// A zero that tells when it is looked at.
+struct Zero<'a>(&'a Cell<bool>);
+
+impl IntoF64 for Zero<'_> {
+    fn into_f64(self) -> f64 {
+        self.0.set(true);
+        0.0
     }
-
-    let is_asked = Cell::new(false);
-    gauge.set(Zero(&is_asked));
-    is_asked.get()
 }
 
 fn describe() {

@@ -33,7 +33,7 @@ mod tests;
 ///
 /// The span, `delivery`, has those four fields too and is at DEBUG: at INFO it would cost every entry more than
 /// a microsecond, for a line that is hardly ever written. When nobody listens, a delivery pays for a clone of
-/// the [`Delivery`] and a branch.
+/// the [`Delivery`] and a branch. What a delivery that is dropped half-way logs meanwhile stands outside of its span.
 ///
 /// ```
 /// use stream_runtime::middleware::TraceLayer;

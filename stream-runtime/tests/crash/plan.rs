@@ -87,8 +87,8 @@ impl Plan {
             }
         };
         Self {
-            max_uncommitted: dice.one_of(&[1, 7, 64, 512]),
-            batch: dice.one_of(&[1, 10, 100, 256]),
+            max_uncommitted: dice.one_of(&[1, 7, 64, 1024]),
+            batch: dice.one_of(&[1, 10, 100, 512]),
             ending,
         }
     }
@@ -103,7 +103,7 @@ impl Plan {
 
     /// The last run of a round.
     pub(crate) fn catch_up() -> Self {
-        Self { max_uncommitted: 512, batch: 256, ending: Ending::CaughtUp }
+        Self { max_uncommitted: 1024, batch: 512, ending: Ending::CaughtUp }
     }
 }
 
