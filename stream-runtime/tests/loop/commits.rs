@@ -1,9 +1,10 @@
 //! Commits: the durable offset never passes an entry that has not advanced, and follows as closely as asked.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stream_runtime::testing::{Fault, Operation};
-use stream_runtime::{ConsumerState, ErrorKind, StartAt};
+use stream_runtime::{Advance, ConsumerState, Entry, ErrorKind, StartAt, handler_fn};
 
 use crate::support::*;
 
@@ -48,6 +49,24 @@ async fn handling_goes_on_to_max_uncommitted_while_a_commit_hangs_and_then_commi
     backend.set_fault(Operation::Commit, None);
     until("all are committed", || backend.offset("c") == Some(id(100))).await;
     assert!(backend.commits() - before < 100, "{} commits for 100 entries", backend.commits() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_commit_is_noticed_before_the_next_entry_though_no_handler_waits() {
+    let (backend, seen) = (backlog(6), Arc::new(Mutex::new(Vec::new())));
+    let (store, offsets) = (backend.clone(), Arc::clone(&seen));
+    let handler = handler_fn(move |entry: Entry| {
+        match entry.id().ms {
+            1 => store.set_fault(Operation::Commit, Some(Fault::Hang)),
+            3 => store.set_fault(Operation::Commit, None),
+            _ => {}
+        }
+        offsets.lock().unwrap().push(store.offset("c"));
+        async { Ok(Advance::Handled) }
+    });
+    let _running = start(backend.clone(), config(), handler);
+    until("all are committed", || backend.offset("c") == Some(id(6))).await;
+    assert_eq!(seen.lock().unwrap()[..4], [None, None, None, Some(id(1))]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 use std::future::{pending, ready};
 use std::time::UNIX_EPOCH;
 
-use metrics::set_default_local_recorder;
+use metrics::{Key, KeyName, Metadata, Recorder, SharedString, set_default_local_recorder};
 use tower::{ServiceExt, service_fn};
 
 use super::super::probe::Numbers;
@@ -54,6 +54,38 @@ async fn handling_time_is_from_the_call_to_the_outcome() {
         let _ = service.ready().await.unwrap().call(delivery(EntryId::new(7, seq))).await;
     }
     assert_eq!(numbers.all(&format!("{HANDLING}{LABELS}")), [0.25; 3]);
+}
+
+/// A recorder behind a filter that lets no gauge through.
+struct WithoutGauges<'a>(&'a Numbers);
+
+impl Recorder for WithoutGauges<'_> {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.0.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        self.0.register_histogram(key, metadata)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_counted_and_timed_also_where_no_gauge_is_taken() {
+    let numbers = Numbers::default();
+    let filtered = WithoutGauges(&numbers);
+    let _recorder = set_default_local_recorder(&filtered);
+    let mut service = layer(7).layer(service_fn(|d: Delivery| ready(outcome(&d))));
+    let _ = service.call(delivery(EntryId::new(7, 0))).await;
+    assert_eq!(numbers.all("stream_runtime_deliveries_total{consumer=c,stream=s,outcome=handled}"), [1.0]);
+    assert_eq!(numbers.all(&format!("{HANDLING}{LABELS}")), [0.0]);
 }
 
 #[tokio::test(start_paused = true)]
