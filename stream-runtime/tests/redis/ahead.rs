@@ -7,7 +7,7 @@ use stream_runtime::testing::RedisServer;
 use stream_runtime::{Backend, Batch, Checkpoint, Limit, Read, Source};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{after, backend, batch, calls, ids, run};
+use crate::support::{after, backend, batch, calls, ids, run, until_info};
 
 const TWO: Limit = Limit { entries: 2, bytes: 1 << 20 };
 const LONG: Duration = Duration::from_secs(20);
@@ -22,15 +22,15 @@ async fn first_two(last: u64) -> (RedisServer, MultiplexedConnection, Box<dyn So
     let mut source = backend(&server).source("s");
     let first = batch(source.read(&after(0), TWO, LONG).await.unwrap());
     assert_eq!(ids(&first), [1, 2]);
-    until_read(&mut connection, 2).await;
+    until_read_twice(&mut connection).await;
     (server, connection, source, first)
 }
 
-/// Until the server was asked for entries so often.
-async fn until_read(connection: &mut MultiplexedConnection, times: u32) {
+/// Until the server was asked for entries twice.
+async fn until_read_twice(connection: &mut MultiplexedConnection) {
     let deadline = Instant::now() + LONG;
-    while calls(connection, "xread").await < times {
-        assert!(Instant::now() < deadline, "the server was not asked {times} times");
+    while calls(connection, "xread").await < 2 {
+        assert!(Instant::now() < deadline, "the server was not asked twice");
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -61,7 +61,7 @@ async fn behind_a_full_batch_the_next_is_asked_for_at_once() {
 async fn a_read_ahead_that_brings_nothing_is_followed_by_one_that_waits() {
     let (_server, mut connection, mut source, first) = first_two(2).await;
     let waiting = tokio::spawn(async move { batch(source.read(&first.end(), TWO, LONG).await.unwrap()) });
-    until_read(&mut connection, 3).await;
+    until_info(&mut connection, "blocked_clients:1").await;
     run(&mut connection, "XADD s 3-0 a b").await;
     assert_eq!(ids(&waiting.await.unwrap()), [3]);
 }
