@@ -63,15 +63,9 @@ struct State {
     commits: u64,
 }
 
-/// An entry, and how many bytes its names and values have: a limited read asks of each.
-struct Stored {
-    entry: Entry,
-    bytes: usize,
-}
-
 #[derive(Default)]
 struct Stream {
-    entries: Vec<Stored>,
+    entries: Vec<Entry>,
     last: EntryId,
     max_deleted: EntryId,
 }
@@ -115,9 +109,7 @@ impl MemoryBackend {
         let mut state = self.state();
         let entries = state.streams.entry(stream.to_owned()).or_default();
         entries.last = EntryId::new(entries.last.ms.saturating_add(1), 0);
-        let entry = Entry::new(stream, entries.last, fields);
-        let bytes = entry.fields().iter().map(|(name, value)| name.len() + value.len()).sum();
-        entries.entries.push(Stored { entry, bytes });
+        entries.entries.push(Entry::new(stream, entries.last, fields));
         let id = entries.last;
         drop(state);
         self.shared.changed.notify_waiters();
@@ -129,7 +121,7 @@ impl MemoryBackend {
         let mut state = self.state();
         let Some(stream) = state.streams.get_mut(stream) else { return false };
         let before = stream.entries.len();
-        stream.entries.retain(|stored| stored.entry.id() != id);
+        stream.entries.retain(|entry| entry.id() != id);
         let deleted = stream.entries.len() < before;
         if deleted {
             stream.max_deleted = stream.max_deleted.max(id);
@@ -285,21 +277,21 @@ impl State {
 
 impl Stream {
     fn after(&self, after: EntryId, limit: Limit) -> Vec<Entry> {
-        let start = self.entries.partition_point(|stored| stored.entry.id() <= after);
+        let start = self.entries.partition_point(|entry| entry.id() <= after);
         let mut bytes: Option<usize> = None;
-        let fits = |stored: &&Stored| {
+        let fits = |entry: &&Entry| {
             // The first comes whatever its size.
             let fits = bytes.is_none_or(|bytes| bytes < limit.bytes);
-            bytes = Some(bytes.unwrap_or_default() + stored.bytes);
+            let size: usize = entry.fields().iter().map(|(name, value)| name.len() + value.len()).sum();
+            bytes = Some(bytes.unwrap_or_default() + size);
             fits
         };
-        let fitting = self.entries[start..].iter().take(limit.entries).take_while(fits);
-        fitting.map(|stored| stored.entry.clone()).collect()
+        self.entries[start..].iter().take(limit.entries).take_while(fits).cloned().collect()
     }
 
     fn presence(&self, id: EntryId) -> Presence {
-        let first = self.entries.first().map_or(EntryId::MAX, |stored| stored.entry.id());
-        if self.entries.iter().any(|stored| stored.entry.id() == id) {
+        let first = self.entries.first().map_or(EntryId::MAX, Entry::id);
+        if self.entries.iter().any(|entry| entry.id() == id) {
             Presence::Present
         } else if id > self.last {
             Presence::Unclear

@@ -86,14 +86,6 @@ pub(super) fn text_at(bytes: &[u8], at: usize) -> Result<Option<(Range<usize>, u
 /// A length and the line's end; `None` for -1, which stands for nil.
 #[inline]
 fn length(bytes: &[u8], at: usize) -> Result<(Option<usize>, usize), Stop> {
-    // Most have one digit or two, and more bytes behind them.
-    match bytes.get(at..at + 4) {
-        Some([a @ b'0'..=b'9', b'\r', b'\n', _]) => return Ok((Some(usize::from(a - b'0')), at + 3)),
-        Some([a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n']) => {
-            return Ok((Some(10 * usize::from(a - b'0') + usize::from(b - b'0')), at + 4));
-        }
-        _ => {}
-    }
     let mut length: u64 = 0;
     let mut end = at;
     loop {
