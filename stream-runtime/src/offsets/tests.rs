@@ -54,6 +54,16 @@ fn at(ms: u64) -> Checkpoint {
     Checkpoint::at(EntryId::new(ms, 0))
 }
 
+/// A record at 5-0 with a mark, and the store that wrote it.
+async fn marked() -> (Shared, Offsets<Shared>) {
+    let shared = Shared::default();
+    let mut store = shared.store();
+    loaded(&mut store).await;
+    let mark = Mark::new(|id| format!("seen {}", id.ms));
+    store.commit(Checkpoint { id: EntryId::new(5, 0), mark: Some(mark) }).await.unwrap();
+    (shared, store)
+}
+
 async fn loaded(store: &mut Offsets<Shared>) -> Option<EntryId> {
     store.load().await.unwrap().map(|checkpoint| checkpoint.id)
 }
@@ -188,22 +198,14 @@ async fn what_is_no_record_is_a_configuration_error_and_stays() {
 
 #[tokio::test]
 async fn a_mark_is_stored_with_its_checkpoint_and_survives_a_claim() {
-    let shared = Shared::default();
-    let mut store = shared.store();
-    loaded(&mut store).await;
-    let mark = Mark::new(|id| format!("seen {}", id.ms));
-    store.commit(Checkpoint { id: EntryId::new(5, 0), mark: Some(mark) }).await.unwrap();
+    let (shared, _) = marked().await;
     let checkpoint = shared.store().load().await.unwrap().unwrap();
     assert_eq!(checkpoint.mark.unwrap().text(checkpoint.id), "seen 5");
 }
 
 #[tokio::test]
 async fn a_record_that_vanished_is_written_again_with_its_mark() {
-    let shared = Shared::default();
-    let mut store = shared.store();
-    loaded(&mut store).await;
-    let mark = Mark::new(|id| format!("seen {}", id.ms));
-    store.commit(Checkpoint { id: EntryId::new(5, 0), mark: Some(mark) }).await.unwrap();
+    let (shared, mut store) = marked().await;
     *shared.text.lock().unwrap() = None;
     assert_eq!(kind(store.verify().await), ErrorKind::Conflict);
     let checkpoint = store.load().await.unwrap().unwrap();

@@ -7,16 +7,11 @@ use stream_runtime::EntryId;
 use stream_runtime::testing::RedisServer;
 
 use crate::proxy::{Act, Proxy};
-use crate::support::{Fault, STREAM, Worker, add, calls, ids, patient, run};
+use crate::support::{Fault, STREAM, Worker, add, calls, caught_up_by, ids, patient, run};
 
 #[tokio::test]
 async fn a_stream_deleted_while_it_is_waited_for_is_read_when_it_is_back() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(patient(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up_by(patient).await;
 
     let fault = Fault::begins(&proxy);
     run(&mut connection, "DEL events").await;
@@ -36,12 +31,7 @@ async fn a_stream_deleted_while_it_is_waited_for_is_read_when_it_is_back() {
 
 #[tokio::test]
 async fn empty_replies_that_are_no_timeouts_are_no_errors_and_no_spin() {
-    let server = RedisServer::start().await;
-    let mut connection = server.connection().await;
-    let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(patient(proxy.port));
-    add(&mut connection, 1..=20).await;
-    worker.has_handled(&ids(1..=20)).await;
+    let (_server, mut connection, proxy, worker) = caught_up_by(patient).await;
 
     let fault = Fault::begins(&proxy);
     let (enough, is_enough) = tokio::sync::oneshot::channel();

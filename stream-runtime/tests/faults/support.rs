@@ -202,10 +202,17 @@ impl<'proxy> Fault<'proxy> {
 
 /// A server, a connection to it, and a worker behind a proxy that has handled the first twenty entries.
 pub(crate) async fn caught_up() -> (RedisServer, MultiplexedConnection, Proxy, Worker) {
+    caught_up_by(redis_at).await
+}
+
+/// The same, by the settings for the proxy's port.
+pub(crate) async fn caught_up_by(
+    settings: fn(u16) -> RedisConfig,
+) -> (RedisServer, MultiplexedConnection, Proxy, Worker) {
     let server = RedisServer::start().await;
     let mut connection = server.connection().await;
     let proxy = Proxy::to(server.port()).await;
-    let worker = Worker::start(redis_at(proxy.port));
+    let worker = Worker::start(settings(proxy.port));
     add(&mut connection, 1..=20).await;
     worker.has_handled(&ids(1..=20)).await;
     (server, connection, proxy, worker)
